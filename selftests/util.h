@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests share. Functions return 0 or a value on success and a negative
+ * errno on failure; those that return nothing end the test process with a
+ * message when the machine does not give what every test needs.
+ */
+#ifndef UFFDVRAM_SELFTESTS_UTIL_H
+#define UFFDVRAM_SELFTESTS_UTIL_H
+
+#include <linux/uffdvram.h>
+#include <linux/userfaultfd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PAGE		4096UL
+#define HUGE		(2UL << 20)
+#define MIB(n)		((size_t)(n) << 20)
+
+/** give_up - end the test process: @what failed with errno */
+void give_up(const char *what) __attribute__((noreturn));
+
+/* Contexts. The wrappers fill in size, and return what the ioctl returns. */
+int uv_ioctl(int fd, unsigned long cmd, void *arg);
+int uv_open(void);
+int uv_info(int fd, struct uffdvram_info *info);
+/** uv_open_pid - the new descriptor for the process of @pidfd, or -errno */
+int uv_open_pid(int fd, int pidfd);
+/** uv_open_pid_of - the same by its number, through a context made for it */
+int uv_open_pid_of(pid_t pid);
+
+/* Pools. */
+int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool);
+/** uv_detach - @left may be NULL */
+int uv_detach(int fd, uint32_t pool, uint32_t flags, uint64_t *left);
+
+/* Ranges. @range may be NULL. */
+int uv_register(int fd, const void *addr, size_t len, uint32_t pool, uint32_t *range);
+int uv_unregister(int fd, uint32_t range);
+
+/* Pages. @out may be NULL; it is filled in whatever is returned. */
+int uv_migrate(int fd, const void *addr, size_t len, uint32_t flags,
+	       struct uffdvram_migrate *out);
+int uv_query(int fd, const void *addr, size_t len, struct uffdvram_query *out);
+int uv_query_vec(int fd, struct uffdvram_query *q, struct uffdvram_region *vec,
+		 size_t vec_len);
+/** uv_in_vram - how many of these pages live in VRAM, or -errno */
+long uv_in_vram(int fd, const void *addr, size_t len);
+/** uv_to_vram, uv_to_ram - pages there afterwards (moved + already), or -errno */
+long uv_to_vram(int fd, const void *addr, size_t len);
+long uv_to_ram(int fd, const void *addr, size_t len);
+/** uv_stayed - pages that stayed, for all causes together */
+uint64_t uv_stayed(const struct uffdvram_migrate *m);
+
+/* The module's counters and its switches for errors, in debugfs. */
+uint64_t uv_stat(const char *name);
+uint64_t uv_slots_in_use(void);
+/** uv_sim_set - write into debugfs uffdvram/sim/@file */
+void uv_sim_set(const char *file, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** uv_wait_slots - wait until so many slots are in use; false: never */
+bool uv_wait_slots(uint64_t in_use);
+
+/* Files, for procfs and sysfs. */
+int file_write(const char *path, const char *text);
+/** file_read - text with a final 0; its length or -errno */
+long file_read(const char *path, char *buf, size_t size);
+/** file_value - the number after "@key" in a file of such lines, or -1 */
+long long file_value(const char *path, const char *key);
+
+/* Memory. map_* end the process where there is none. */
+/**
+ * map_small - private anonymous memory that never becomes huge by itself
+ *
+ * There is an unmapped page before and after it, so that the kernel never merges
+ * it with what was mapped earlier.
+ */
+void *map_small(size_t len);
+/** map_huge - at a multiple of 2 MiB, with MADV_HUGEPAGE */
+void *map_huge(size_t len);
+/**
+ * fill_pages - write every byte, with words that depend on address and seed
+ * @as: the address that the words shall tell; check_pages_as() after mremap
+ */
+void fill_pages(void *addr, size_t len, uint64_t seed);
+void fill_pages_as(void *addr, size_t len, const void *as, uint64_t seed);
+/** check_pages - offset of the first word that is wrong, or -1: all right */
+long check_pages(const void *addr, size_t len, uint64_t seed);
+long check_pages_as(const void *addr, size_t len, const void *as, uint64_t seed);
+/** pagemap_entry - the word of /proc/PID/pagemap; @pid 0: our own */
+uint64_t pagemap_entry(pid_t pid, const void *addr);
+#define PAGEMAP_PRESENT		(1ULL << 63)
+#define PAGEMAP_SWAPPED		(1ULL << 62)
+#define PAGEMAP_FILE		(1ULL << 61)
+#define PAGEMAP_UFFD_WP		(1ULL << 57)
+#define PAGEMAP_EXCLUSIVE	(1ULL << 56)
+#define PAGEMAP_SOFT_DIRTY	(1ULL << 55)
+
+/**
+ * struct sigbus - what touching an address led to
+ * @signo: 0: nothing happened; else SIGBUS or SIGSEGV
+ * @code: si_code
+ * @addr: si_addr
+ * @lsb: si_addr_lsb
+ * @value: the byte that was read, where nothing happened
+ */
+struct sigbus {
+	int signo;
+	int code;
+	void *addr;
+	int lsb;
+	unsigned char value;
+};
+
+/** read_byte, write_byte - touch it and survive a signal */
+struct sigbus read_byte(const void *addr);
+struct sigbus write_byte(void *addr, unsigned char value);
+
+/* userfaultfd. */
+/** uffd_open - a descriptor with these features, non-blocking */
+int uffd_open(uint64_t features);
+int uffd_register(int uffd, const void *addr, size_t len, uint64_t mode);
+int uffd_unregister(int uffd, const void *addr, size_t len);
+int uffd_copy(int uffd, void *dst, const void *src, size_t len, uint64_t mode);
+int uffd_zeropage(int uffd, void *addr, size_t len);
+int uffd_poison(int uffd, void *addr, size_t len);
+int uffd_wp(int uffd, const void *addr, size_t len, bool protect);
+/** uffd_wait - the next message; false after @timeout_ms without one */
+bool uffd_wait(int uffd, struct uffd_msg *msg, int timeout_ms);
+
+/* Processes. */
+/**
+ * struct child - a forked process that works in steps
+ * @pid: its number
+ * @fd: our end of a socket pair, for child_tell() and child_hear()
+ */
+struct child {
+	pid_t pid;
+	int fd;
+};
+
+/**
+ * child_start - fork, and run @fn in the child with its end of the socket
+ *
+ * What @fn returns is the child's exit status. It dies with its parent.
+ */
+struct child child_start(int (*fn)(int fd, void *arg), void *arg);
+/** child_tell, child_hear - pass one word; hearing gives up after 20 s */
+void child_tell(int fd, uint64_t word);
+bool child_hear(int fd, uint64_t *word);
+/** child_step - tell the child a word and hear its answer; ~0: none came */
+uint64_t child_step(struct child *c, uint64_t word);
+/** child_end - wait for its exit; the status, or -signal that ended it */
+int child_end(struct child *c);
+/** child_kill - kill -9 and wait */
+void child_kill(struct child *c);
+/** run_child - child_start and child_end */
+int run_child(int (*fn)(int fd, void *arg), void *arg);
+int pidfd_of(pid_t pid);
+int fd_send(int sock, int fd);
+/** fd_receive - the descriptor, or -errno */
+int fd_receive(int sock);
+/** become_nobody - drop user, groups and all capabilities, for ever */
+void become_nobody(void);
+/** drop_capability - give up one of CAP_* */
+void drop_capability(int cap);
+
+/** wait_until - poll @cond every few ms; false after @timeout_ms */
+bool wait_until(bool (*cond)(void *arg), void *arg, int timeout_ms);
+void sleep_ms(int ms);
+/** count_fds - open descriptors of this process */
+int count_fds(void);
+
+#endif /* UFFDVRAM_SELFTESTS_UTIL_H */
