@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/swap.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util_mm.h"
+
+void *map_aligned(size_t len)
+{
+	char *whole = map_small(len + HUGE);
+	char *start = (char *)((ADDR(whole) + HUGE - 1) & ~(HUGE - 1));
+
+	if (start > whole)
+		munmap(whole, start - whole);
+	if (whole + HUGE > start)
+		munmap(start + len, whole + HUGE - start);
+	return start;
+}
+
+bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m)
+{
+	uint64_t begin = ADDR(addr);
+	int cause;
+
+	if (m->done > len || m->done % PAGE)
+		return false;
+	if (m->moved + m->already + uv_stayed(m) != m->done / PAGE)
+		return false;
+	for (cause = 0; cause < UFFDVRAM_STAY_MAX_; cause++)
+		if (m->stayed[cause] &&
+		    (m->first[cause] % PAGE || m->first[cause] < begin ||
+		     m->first[cause] >= begin + m->done))
+			return false;
+	return true;
+}
+
+long move_all(int fd, const void *addr, size_t len, uint32_t flags,
+	      struct uffdvram_migrate *out)
+{
+	struct uffdvram_migrate m;
+	int tries, ret;
+
+	for (tries = 0; tries < 20; tries++) {
+		ret = uv_migrate(fd, addr, len, flags, &m);
+		if (out)
+			*out = m;
+		if (ret)
+			return ret;
+		if (!m.stayed[UFFDVRAM_STAY_PINNED] && !m.stayed[UFFDVRAM_STAY_BUSY])
+			break;
+		sleep_ms(20);
+	}
+	return m.moved + m.already;
+}
+
+void sim_calm(void)
+{
+	static const char * const files[] = {
+		"fail_to_vram", "fail_to_ram", "fail_to_vram_every",
+		"fail_to_ram_every", "delay_us",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(files) / sizeof(*files); i++)
+		uv_sim_set(files[i], "0");
+}
+
+long not_zero(const void *addr, size_t len)
+{
+	const unsigned char *p = addr;
+	size_t i;
+
+	for (i = 0; i < len; i += sizeof(uint64_t))
+		if (*(const uint64_t *)(p + i))
+			return i;
+	return -1;
+}
+
+size_t check_each(const void *addr, size_t len, uint64_t seed)
+{
+	const char *p = addr;
+	size_t bad = 0, i;
+
+	for (i = 0; i < len; i += PAGE)
+		bad += check_pages(p + i, PAGE, seed) != -1;
+	return bad;
+}
+
+uint64_t rnd(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+bool kernel_is(const char *prefix)
+{
+	struct utsname name;
+	size_t n = strlen(prefix);
+
+	uname(&name);
+	return !strncmp(name.release, prefix, n) &&
+	       (name.release[n] < '0' || name.release[n] > '9');
+}
+
+int threads_run(unsigned int n, void *(*fn)(void *arg), void *arg, size_t arg_size)
+{
+	pthread_t *thread = calloc(n, sizeof(*thread));
+	unsigned int i, started;
+	int err = 0;
+
+	if (!thread)
+		return -ENOMEM;
+	for (started = 0; started < n && !err; started++)
+		err = pthread_create(&thread[started], NULL, fn,
+				     (char *)arg + started * arg_size);
+	if (err)
+		started--;
+	for (i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+	free(thread);
+	return -err;
+}
+
+int state_of(int fd, const void *page)
+{
+	struct uffdvram_query q;
+	int state, ret = uv_query(fd, page, PAGE, &q);
+
+	if (ret)
+		return ret;
+	for (state = 0; state <= UFFDVRAM_STATE_POISON; state++)
+		if (q.count[state])
+			return state;
+	return -EIO;
+}
+
+/* Swap space as mkswap(8) makes it: version 1, one header page. */
+static bool swap_format(const char *path, uint32_t pages)
+{
+	struct {
+		char boot[1024];
+		uint32_t version, last_page, bad_pages;
+	} head = { .version = 1, .last_page = pages - 1 };
+	char page[PAGE] = { 0 };
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	memcpy(page, &head, sizeof(head));
+	memcpy(page + PAGE - 10, "SWAPSPACE2", 10);
+	ok = write(fd, page, PAGE) == PAGE && !fsync(fd);
+	close(fd);
+	return ok;
+}
+
+static char swap_dev[32];
+
+bool swap_on(void)
+{
+	char text[16], path[64];
+	int nr = 0;
+
+	if (file_value("/proc/meminfo", "SwapTotal:") > 0)
+		return true;
+	/* The first zram device may be in use, or not there yet: take a new one. */
+	if (file_read("/sys/class/zram-control/hot_add", text, sizeof(text)) <= 0)
+		return false;
+	nr = atoi(text);
+	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", nr);
+	snprintf(swap_dev, sizeof(swap_dev), "/dev/zram%d", nr);
+	return !file_write(path, "64M") && swap_format(swap_dev, MIB(64) / PAGE) &&
+	       !swapon(swap_dev, 0);
+}
+
+void swap_off(void)
+{
+	char path[64];
+
+	if (!*swap_dev)
+		return;
+	swapoff(swap_dev);
+	snprintf(path, sizeof(path), "/sys/block/%s/reset", strrchr(swap_dev, '/') + 1);
+	file_write(path, "1");
+	file_write("/sys/class/zram-control/hot_remove", strrchr(swap_dev, 'm') + 1);
+	*swap_dev = 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of moving pages share, beyond util.h.
+ */
+#ifndef UFFDVRAM_SELFTESTS_UTIL_MM_H
+#define UFFDVRAM_SELFTESTS_UTIL_MM_H
+
+#include <pthread.h>
+#include "util.h"
+
+#define ADDR(p)		((uint64_t)(uintptr_t)(p))
+
+/** map_aligned - map_small at a multiple of 2 MiB */
+void *map_aligned(size_t len);
+
+/**
+ * sum_ok - does a result of MIGRATE hold together?
+ *
+ * moved + already + stayed make done; done is in [0, len]; each cause that has
+ * pages names one inside the piece.
+ */
+bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m);
+
+/**
+ * move_all - MIGRATE, repeated while pages stay for a passing reason
+ *
+ * A reference of an LRU batch on another CPU looks like a pin: a few pages may
+ * stay at the first try. @out is the last result. Returns pages there
+ * afterwards, or -errno.
+ */
+long move_all(int fd, const void *addr, size_t len, uint32_t flags,
+	      struct uffdvram_migrate *out);
+
+/** sim_calm - no injected failure, no delay */
+void sim_calm(void);
+
+/** not_zero - offset of the first byte that is not zero, or -1 */
+long not_zero(const void *addr, size_t len);
+
+/** check_each - check_pages() page by page; number of pages that are wrong */
+size_t check_each(const void *addr, size_t len, uint64_t seed);
+
+/** rnd - the next of a repeatable row of numbers; the state must not be 0 */
+uint64_t rnd(uint64_t *state);
+
+uint64_t now_ms(void);
+
+/** kernel_is - does the running kernel's release begin so? ("6.12") */
+bool kernel_is(const char *prefix);
+
+/** threads_run - @n threads run @fn(arg[i]); waits for all; -errno: none ran */
+int threads_run(unsigned int n, void *(*fn)(void *arg), void *arg, size_t arg_size);
+
+/** state_of - enum uffdvram_state of one page, or -errno */
+int state_of(int fd, const void *page);
+
+/**
+ * swap_on - give the machine 64 MiB of swap on zram; false: it has no zram
+ *
+ * Does nothing if there is swap already. swap_off() undoes it.
+ */
+bool swap_on(void);
+void swap_off(void);
+
+#endif /* UFFDVRAM_SELFTESTS_UTIL_MM_H */
