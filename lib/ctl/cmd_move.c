@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * uffdvramctl move
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "json.h"
+#include "target.h"
+
+static uint64_t stayed_pages(const struct uffdvram_moved *m)
+{
+	uint64_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < UFFDVRAM_STAY_MAX_; i++)
+		n += m->stayed[i];
+	return n;
+}
+
+static void move_text(const struct target *t, const struct uffdvram_moved *m,
+		      bool to_ram)
+{
+	uint64_t pages = t->len / sysconf(_SC_PAGESIZE);
+	uint64_t stayed = stayed_pages(m);
+	const char *sep = ": ";
+	char text[TARGET_TEXT_MAX];
+	unsigned int i;
+
+	printf("move: %s: %" PRIu64 " of %" PRIu64 " pages moved to %s, %" PRIu64 " were there\n",
+	       target_text(text, t), m->moved, pages, to_ram ? "RAM" : "VRAM", m->already);
+	if (!stayed)
+		return;
+	printf("move: %" PRIu64 " of %" PRIu64 " pages stayed", stayed, pages);
+	for (i = 0; i < UFFDVRAM_STAY_MAX_; i++) {
+		if (!m->stayed[i])
+			continue;
+		printf("%s%" PRIu64 " %s (first 0x%" PRIx64 ")", sep, m->stayed[i],
+		       uffdvram_stay_name(i), m->first[i]);
+		sep = ", ";
+	}
+	putchar('\n');
+}
+
+static void move_json(struct json *j, const struct target *t,
+		      const struct uffdvram_moved *m)
+{
+	unsigned int i;
+
+	json_open(j, NULL, '{');
+	if (t->range)
+		json_u64(j, "range", t->range);
+	json_addr(j, "addr", t->addr);
+	json_u64(j, "len", t->len);
+	json_u64(j, "done", m->done);
+	json_u64(j, "moved", m->moved);
+	json_u64(j, "already", m->already);
+	json_open(j, "stayed", '{');
+	for (i = 0; i < UFFDVRAM_STAY_MAX_; i++) {
+		if (!m->stayed[i])
+			continue;
+		json_open(j, uffdvram_stay_name(i), '{');
+		json_u64(j, "pages", m->stayed[i]);
+		json_addr(j, "first", m->first[i]);
+		json_close(j, '}');
+	}
+	json_close(j, '}');
+	json_close(j, '}');
+}
+
+static int move_all(struct session *s, const struct targets *t, bool to_ram)
+{
+	struct json j = { .out = stdout };
+	char text[TARGET_TEXT_MAX];
+	struct uffdvram_moved m;
+	int ret = 0;
+	size_t i;
+
+	if (s->json)
+		json_open(&j, NULL, '[');
+	for (i = 0; !ret && i < t->n; i++) {
+		m = (struct uffdvram_moved){ .size = sizeof(m) };
+		ret = uffdvram_move(s->ctx, t->list[i].addr, t->list[i].len,
+				    to_ram ? UFFDVRAM_MOVE_TO_RAM : 0, &m);
+		if (s->json)
+			move_json(&j, &t->list[i], &m);
+		else if (!ret || m.done)
+			move_text(&t->list[i], &m, to_ram);
+	}
+	if (s->json)
+		json_close(&j, ']');
+	if (ret)
+		return session_fail(s, "move", ret, "%s, at 0x%" PRIx64,
+				    target_text(text, &t->list[i - 1]),
+				    t->list[i - 1].addr + m.done);
+	return CTL_OK;
+}
+
+int cmd_move(struct session *s, int argc, char **argv)
+{
+	struct targets t;
+	bool to_ram;
+	int ret;
+
+	if (!s->pid)
+		return session_usage(s, "move: say which process: -p PID");
+	if (argc != 3 || (strcmp(argv[1], "in") && strcmp(argv[1], "out")))
+		return session_usage(s, "move: usage: move in|out N|all|ADDR+LEN");
+	to_ram = !strcmp(argv[1], "out");
+	ret = session_ctx(s, "move");
+	if (ret)
+		return ret;
+	ret = targets_find(s, "move", argv[2], &t);
+	if (ret)
+		return ret;
+	ret = move_all(s, &t, to_ram);
+	targets_free(&t);
+	return ret;
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * uffdvramctl pool attach|detach|list
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "json.h"
+#include "parse.h"
+#include "pools.h"
+
+static void attach_print(const struct session *s, uint32_t number, uint64_t bytes,
+			 bool shared)
+{
+	struct json j = { .out = stdout };
+	char size[FORMAT_MAX];
+
+	if (!s->json) {
+		printf("pool %" PRIu32 ": sim %s%s\n", number, format_size(size, bytes),
+		       shared ? " shared" : "");
+		return;
+	}
+	json_open(&j, NULL, '{');
+	json_u64(&j, "pool", number);
+	json_str(&j, "backend", "sim");
+	json_u64(&j, "bytes", bytes);
+	json_bool(&j, "shared", shared);
+	json_close(&j, '}');
+}
+
+static int pool_attach(struct session *s, int argc, char **argv)
+{
+	struct uffdvram_pool_opts opts = {
+		.size = sizeof(opts),
+		.backend = UFFDVRAM_BACKEND_SIM,
+	};
+	struct uffdvram_pool *pool;
+	bool shared;
+	int ret;
+
+	if (argc < 3 || argc > 4 || (argc == 4 && strcmp(argv[3], "--shared")))
+		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared]");
+	if (strcmp(argv[1], "sim"))
+		return session_usage(s, "pool attach: no backend \"%s\": there is sim", argv[1]);
+	if (parse_size(argv[2], &opts.bytes))
+		return session_usage(s, "pool attach: \"%s\" is no size, such as 512M", argv[2]);
+	shared = argc == 4;
+	if (!shared && !s->batch)
+		return session_usage(s, "pool attach: without --shared the pool would end with this command: "
+				     "add --shared, or use batch");
+	if (shared)
+		opts.flags = UFFDVRAM_POOL_SHARED;
+	ret = session_ctx(s, "pool attach");
+	if (ret)
+		return ret;
+	ret = uffdvram_pool_attach(&pool, s->ctx, &opts);
+	if (ret)
+		return session_fail(s, "pool attach", ret, "sim %s", argv[2]);
+	s->last_pool = uffdvram_pool_number(pool);
+	uffdvram_pool_free(pool);
+	attach_print(s, s->last_pool, opts.bytes, shared);
+	return CTL_OK;
+}
+
+static int pool_detach(struct session *s, int argc, char **argv)
+{
+	struct json j = { .out = stdout };
+	struct uffdvram_pool *pool;
+	uint64_t left = 0;
+	uint32_t number;
+	int ret;
+
+	if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "--discard")))
+		return session_usage(s, "pool detach: usage: pool detach N [--discard]");
+	if (parse_u32(argv[1], &number) || !number)
+		return session_usage(s, "pool detach: \"%s\" is no number of a pool", argv[1]);
+	ret = session_ctx(s, "pool detach");
+	if (ret)
+		return ret;
+	ret = uffdvram_pool_wrap(&pool, s->ctx, number);
+	if (!ret) {
+		ret = uffdvram_pool_detach(pool, argc == 3 ? UFFDVRAM_DETACH_DISCARD : 0,
+					   &left);
+		if (ret)
+			uffdvram_pool_free(pool);
+	}
+	if (ret && left)
+		return session_fail(s, "pool detach", ret, "pool %" PRIu32 ", %" PRIu64 " slots still in use",
+				    number, left);
+	if (ret)
+		return session_fail(s, "pool detach", ret, "pool %" PRIu32, number);
+	if (s->last_pool == number)
+		s->last_pool = 0;
+	if (s->json) {
+		json_open(&j, NULL, '{');
+		json_u64(&j, "detached", number);
+		json_close(&j, '}');
+	} else {
+		printf("pool %" PRIu32 " detached\n", number);
+	}
+	return CTL_OK;
+}
+
+static void list_json(struct json *j, const struct pool_line *p)
+{
+	json_open(j, NULL, '{');
+	json_u64(j, "pool", p->number);
+	json_str(j, "backend", p->backend);
+	json_u64(j, "bytes", p->bytes);
+	json_u64(j, "slots", p->slots);
+	json_u64(j, "used", p->used);
+	json_u64(j, "lost", p->lost);
+	json_bool(j, "shared", p->shared);
+	json_bool(j, "draining", p->draining);
+	json_close(j, '}');
+}
+
+static void list_text(const struct pool_line *p)
+{
+	char size[FORMAT_MAX];
+
+	printf("pool %" PRIu32 ": %s %s%s%s, %" PRIu64 " of %" PRIu64 " slots used", p->number,
+	       p->backend, format_size(size, p->bytes), p->shared ? " shared" : "",
+	       p->draining ? " draining" : "", p->used, p->slots);
+	if (p->lost)
+		printf(", %" PRIu64 " lost", p->lost);
+	putchar('\n');
+}
+
+static int list_fail(struct session *s, int err)
+{
+	if (err == -ENOENT && access("/sys/kernel/debug/uffdvram", F_OK))
+		return session_error(s, "pool list: %s is not there: is the module loaded, and debugfs mounted? "
+				     "mount -t debugfs none /sys/kernel/debug", POOLS_PATH);
+	return session_fail(s, "pool list", err, "%s", POOLS_PATH);
+}
+
+static int pool_list(struct session *s, int argc, char **argv)
+{
+	struct json j = { .out = stdout };
+	struct pool_line p;
+	char line[512];
+	int ret = CTL_OK;
+	FILE *f;
+
+	if (argc > 1)
+		return session_usage(s, "pool list: unexpected \"%s\"", argv[1]);
+	f = fopen(POOLS_PATH, "re");
+	if (!f)
+		return list_fail(s, -errno);
+	if (s->json)
+		json_open(&j, NULL, '[');
+	while (!ret && fgets(line, sizeof(line), f)) {
+		if (pool_line_parse(line, &p))
+			ret = session_error(s, "pool list: %s: not understood: %s", POOLS_PATH, line);
+		else if (s->json)
+			list_json(&j, &p);
+		else
+			list_text(&p);
+	}
+	if (s->json)
+		json_close(&j, ']');
+	if (!ret && ferror(f))
+		ret = list_fail(s, -EIO);
+	fclose(f);
+	return ret;
+}
+
+int cmd_pool(struct session *s, int argc, char **argv)
+{
+	static const struct cmd cmds[] = {
+		{ "attach", pool_attach },
+		{ "detach", pool_detach },
+		{ "list", pool_list },
+	};
+
+	return cmd_run(cmds, sizeof(cmds) / sizeof(*cmds), "pool", s, argc - 1, argv + 1);
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * uffdvramctl: pools, ranges and residency from the command line.
+ */
+#include <getopt.h>
+#include <limits.h>
+#include <locale.h>
+#include <stdio.h>
+
+#include "cmd.h"
+#include "parse.h"
+
+static const char usage_text[] =
+"usage: uffdvramctl [-jv] [-d DEVICE] [-p PID] COMMAND\n"
+"  info                                   what the module can do\n"
+"  pool attach sim SIZE [--shared]        VRAM simulated by system RAM\n"
+"  pool detach N [--discard]              bring its pages home; or lose them\n"
+"  pool list                              (needs root and debugfs)\n"
+"  map [-w COLS] [--ascii] [WHAT]         where the pages of process PID live\n"
+"  batch [--ack]                          commands from standard input, also:\n"
+"    range add WHAT|ADDR LEN [pool N]     register memory of process PID\n"
+"    range del N|all, range list          ranges end with the batch, too\n"
+"    move in|out WHAT                     to VRAM, or to RAM\n"
+"    sleep SECONDS, wait, echo WORD...    wait: until process PID ends\n"
+"WHAT   N (a range), all (ranges), ADDR+LEN, anon:SIZE (all private anonymous\n"
+"       memory in pieces of SIZE or more), largest (such piece)\n"
+"--ack  end the answer to each command with a line \"ok\" or \"error: WHY\", and\n"
+"       go on after errors\n"
+"-j     JSON   -v  say what the module refused   -V  version   -h  this help\n"
+"Exit status: 0 done, 1 failed, 2 wrong usage. See uffdvramctl(8).\n";
+
+/* Output that was not written must not look like success. */
+static int finish(int ret)
+{
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("uffdvramctl: standard output");
+		return ret ?: CTL_FAILED;
+	}
+	return ret;
+}
+
+static int parse_options(struct session *s, int argc, char **argv, bool *done)
+{
+	uint32_t pid;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "+d:hjp:vV")) != -1) {
+		switch (opt) {
+		case 'd':
+			s->device = optarg;
+			break;
+		case 'j':
+			s->json = true;
+			break;
+		case 'p':
+			if (parse_u32(optarg, &pid) || !pid || pid > INT_MAX)
+				return session_usage(s, "-p: \"%s\" is no process id", optarg);
+			s->pid = pid;
+			break;
+		case 'v':
+			s->verbose = true;
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			*done = true;
+			return CTL_OK;
+		case 'V':
+			printf("uffdvramctl %s\n", UFFDVRAM_LIB_VERSION);
+			*done = true;
+			return CTL_OK;
+		default:
+			return CTL_USAGE;
+		}
+	}
+	return CTL_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct session s = { .device = UFFDVRAM_DEVICE, .pidfd = -1 };
+	bool done = false;
+	int ret;
+
+	setlocale(LC_CTYPE, "");
+	ret = parse_options(&s, argc, argv, &done);
+	if (ret || done)
+		return finish(ret);
+	if (optind == argc) {
+		fputs(usage_text, stderr);
+		return CTL_USAGE;
+	}
+	ret = cmd_main(&s, argc - optind, argv + optind);
+	session_end(&s);
+	return finish(ret);
+}

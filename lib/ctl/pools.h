@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef UFFDVRAMCTL_POOLS_H
+#define UFFDVRAMCTL_POOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define POOLS_PATH "/sys/kernel/debug/uffdvram/pools"
+
+/* One line of the module's list of pools. */
+struct pool_line {
+	uint32_t number;
+	char backend[16];
+	uint64_t bytes;
+	uint64_t slots;
+	uint64_t used;
+	uint64_t lost;
+	bool shared;
+	bool draining;
+};
+
+/*
+ * Reads the "name value" pairs of a line, in any order; names that are not known
+ * here are passed over. Returns 0, or -EINVAL if the pool's number is missing or a
+ * value is not well-formed.
+ */
+int pool_line_parse(const char *line, struct pool_line *p);
+
+#endif /* UFFDVRAMCTL_POOLS_H */

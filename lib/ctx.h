@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef LIBUFFDVRAM_CTX_H
+#define LIBUFFDVRAM_CTX_H
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include <uffdvram/uffdvram.h>
+
+/* First member of each object that ends with its context. */
+struct uffdvram_handle {
+	struct uffdvram_ctx *ctx;
+	struct uffdvram_handle *next;
+	struct uffdvram_handle **link;
+};
+
+struct uffdvram_ctx {
+	int fd;
+	struct uffdvram_open_opts opts;	/* log, log_data; no device: it is open */
+	pthread_mutex_t lock;		/* handles, and their next and link */
+	struct uffdvram_handle *handles;
+};
+
+void uffdvram_handle_add(struct uffdvram_ctx *ctx, struct uffdvram_handle *h);
+
+/* Takes @h out of its context and frees the object that it begins. */
+void uffdvram_handle_free(struct uffdvram_handle *h);
+
+/* Returns 0 or -errno, and tells the log why. */
+int uffdvram_ctx_ioctl(const struct uffdvram_ctx *ctx, unsigned long cmd,
+		       void *arg);
+
+/* End of @member in @type: the least size of a structure that has it. */
+#define UFFDVRAM_END_OF(type, member) \
+	(offsetof(type, member) + sizeof(((type *)0)->member))
+
+/*
+ * Copies the caller's size-first structure @src into @dst, of @size bytes, which
+ * it fills up with zeroes; all zeroes for NULL. @min: bytes of the first release.
+ * Returns 0, -EINVAL or -E2BIG.
+ */
+int uffdvram_opts_in(void *dst, size_t size, size_t min, const void *src);
+
+/*
+ * Copies what the caller's size-first structure @dst has room for out of @src, of
+ * @size bytes. @dst may be NULL, and its size must have been checked.
+ */
+void uffdvram_opts_out(void *dst, const void *src, size_t size);
+
+#endif /* LIBUFFDVRAM_CTX_H */

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Ranges: private anonymous memory that the module knows; where its pages live,
+ * and moving them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "pool.h"
+
+struct uffdvram_range {
+	struct uffdvram_handle handle;
+	uint32_t number;
+	uint64_t addr;
+	uint64_t len;
+};
+
+int uffdvram_range_register(struct uffdvram_range **range,
+			    struct uffdvram_ctx *ctx,
+			    uint64_t addr, uint64_t len,
+			    const struct uffdvram_range_opts *opts)
+{
+	struct uffdvram_range_register arg = { .size = sizeof(arg) };
+	struct uffdvram_range_opts o;
+	struct uffdvram_range *r;
+	int ret;
+
+	ret = uffdvram_opts_in(&o, sizeof(o),
+			       UFFDVRAM_END_OF(struct uffdvram_range_opts, pool),
+			       opts);
+	if (ret)
+		return ret;
+	if (o.pool && o.pool->handle.ctx != ctx)
+		return -EINVAL;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	arg.pool = o.pool ? o.pool->number : 0;
+	arg.addr = r->addr = addr;
+	arg.len = r->len = len;
+	ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_RANGE_REGISTER, &arg);
+	if (ret) {
+		free(r);
+		return ret;
+	}
+	r->number = arg.range;
+	uffdvram_handle_add(ctx, &r->handle);
+	*range = r;
+	return 0;
+}
+
+int uffdvram_range_unregister(struct uffdvram_range *range)
+{
+	struct uffdvram_range_unregister arg = { .size = sizeof(arg) };
+	int ret;
+
+	if (!range)
+		return 0;
+	arg.range = range->number;
+	ret = uffdvram_ctx_ioctl(range->handle.ctx, UFFDVRAM_RANGE_UNREGISTER, &arg);
+	uffdvram_handle_free(&range->handle);
+	return ret;
+}
+
+uint64_t uffdvram_range_addr(const struct uffdvram_range *range)
+{
+	return range->addr;
+}
+
+uint64_t uffdvram_range_len(const struct uffdvram_range *range)
+{
+	return range->len;
+}
+
+uint32_t uffdvram_range_number(const struct uffdvram_range *range)
+{
+	return range->number;
+}
+
+static int range_within(const struct uffdvram_range *range, uint64_t off,
+			uint64_t len)
+{
+	return off <= range->len && len <= range->len - off ? 0 : -EINVAL;
+}
+
+static void moved_add(struct uffdvram_moved *sum,
+		      const struct uffdvram_migrate *part)
+{
+	unsigned int i;
+
+	sum->done += part->done;
+	sum->moved += part->moved;
+	sum->already += part->already;
+	for (i = 0; i < UFFDVRAM_STAY_MAX_; i++) {
+		if (part->stayed[i] && !sum->stayed[i])
+			sum->first[i] = part->first[i];
+		sum->stayed[i] += part->stayed[i];
+	}
+}
+
+/*
+ * Whether a call that handled @done of a piece is to be followed by another one,
+ * which is so after a signal too unless the caller wants to know of it. Turns a
+ * success without progress, which would go on for ever, into an error.
+ */
+static int again(int *ret, uint64_t done, int stop_on_signal)
+{
+	if (*ret == -EINTR)
+		return !stop_on_signal;
+	if (!*ret && !done)
+		*ret = -EIO;
+	return !*ret;
+}
+
+int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
+		  uint32_t flags, struct uffdvram_moved *moved)
+{
+	const uint32_t known = UFFDVRAM_MOVE_TO_RAM | UFFDVRAM_MOVE_EINTR;
+	struct uffdvram_moved sum;
+	struct uffdvram_migrate m;
+	int ret;
+
+	ret = uffdvram_opts_in(&sum, sizeof(sum),
+			       UFFDVRAM_END_OF(struct uffdvram_moved, first), moved);
+	if (ret)
+		return ret;
+	sum = (struct uffdvram_moved){ .size = sizeof(sum) };
+	if (flags & ~known)
+		return -EOPNOTSUPP;
+	do {
+		m = (struct uffdvram_migrate){
+			.size = sizeof(m),
+			.flags = flags & UFFDVRAM_MOVE_TO_RAM ?
+				 UFFDVRAM_MIGRATE_TO_RAM : 0,
+			.addr = addr + sum.done,
+			.len = len - sum.done,
+		};
+		ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_MIGRATE, &m);
+		moved_add(&sum, &m);
+	} while (sum.done < len && again(&ret, m.done, flags & UFFDVRAM_MOVE_EINTR));
+	uffdvram_opts_out(moved, &sum, sizeof(sum));
+	return ret;
+}
+
+int uffdvram_range_move(struct uffdvram_range *range, uint64_t off,
+			uint64_t len, uint32_t flags,
+			struct uffdvram_moved *moved)
+{
+	return range_within(range, off, len) ?:
+	       uffdvram_move(range->handle.ctx, range->addr + off, len, flags, moved);
+}
+
+/*
+ * Hands on the runs of one full vector. The last run may go on in the next
+ * vector, so it waits in @held (empty: start == end).
+ */
+static int visit_runs(const struct uffdvram_visit *visit,
+		      const struct uffdvram_region *vec, uint64_t n,
+		      struct uffdvram_region *held)
+{
+	uint64_t i;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		if (held->end == vec[i].start && held->state == vec[i].state &&
+		    held->flags == vec[i].flags && held->start != held->end) {
+			held->end = vec[i].end;
+			continue;
+		}
+		if (held->start != held->end) {
+			ret = visit->fn(held, visit->data);
+			if (ret)
+				return ret;
+		}
+		*held = vec[i];
+	}
+	return 0;
+}
+
+int uffdvram_query(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
+		   struct uffdvram_residency *res,
+		   const struct uffdvram_visit *visit)
+{
+	struct uffdvram_region vec[256], held = { 0 };
+	struct uffdvram_residency sum;
+	struct uffdvram_query q;
+	int i, ret, stopped = 0;
+
+	ret = uffdvram_opts_in(&sum, sizeof(sum),
+			       UFFDVRAM_END_OF(struct uffdvram_residency, count), res);
+	if (ret)
+		return ret;
+	sum = (struct uffdvram_residency){ .size = sizeof(sum) };
+	do {
+		q = (struct uffdvram_query){
+			.size = sizeof(q),
+			.addr = addr + sum.done,
+			.len = len - sum.done,
+			.vec = visit ? (uintptr_t)vec : 0,
+			.vec_len = visit ? sizeof(vec) / sizeof(vec[0]) : 0,
+		};
+		ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_QUERY, &q);
+		sum.done += q.done;
+		for (i = 0; i < UFFDVRAM_STATE_MAX_; i++)
+			sum.count[i] += q.count[i];
+		if (visit)
+			stopped = visit_runs(visit, vec, q.used, &held);
+	} while (!stopped && sum.done < len && again(&ret, q.done, 0));
+	if (!stopped && held.start != held.end)
+		stopped = visit->fn(&held, visit->data);
+	uffdvram_opts_out(res, &sum, sizeof(sum));
+	return stopped ?: ret;
+}
+
+int uffdvram_range_query(struct uffdvram_range *range, uint64_t off,
+			 uint64_t len, struct uffdvram_residency *res,
+			 const struct uffdvram_visit *visit)
+{
+	return range_within(range, off, len) ?:
+	       uffdvram_query(range->handle.ctx, range->addr + off, len, res, visit);
+}
