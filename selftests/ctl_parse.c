@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What uffdvramctl does without a kernel: it reads words, draws bars, writes JSON.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "../lib/ctl/bar.h"
+#include "../lib/ctl/json.h"
+#include "../lib/ctl/parse.h"
+#include "../lib/ctl/pools.h"
+#include "../lib/ctl/vma.h"
+
+TEST(sizes)
+{
+	static const struct {
+		const char *text;
+		int ret;
+		uint64_t value;
+	} cases[] = {
+		{ "0", 0, 0 },
+		{ "4096", 0, 4096 },
+		{ "0x1000", 0, 4096 },
+		{ "0Xff", 0, 255 },
+		{ "010", 0, 10 },
+		{ "4K", 0, 4096 },
+		{ "512m", 0, 512ULL << 20 },
+		{ "1G", 0, 1ULL << 30 },
+		{ "16777215T", 0, 16777215ULL << 40 },
+		{ "18446744073709551615", 0, UINT64_MAX },
+		{ "0xffffffffffffffff", 0, UINT64_MAX },
+		{ "16777216T", -ERANGE, 77 },
+		{ "18446744073709551616", -ERANGE, 77 },
+		{ "18014398509481984K", -ERANGE, 77 },
+		{ "0x10000000000000000", -ERANGE, 77 },
+		{ "", -EINVAL, 77 },
+		{ "K", -EINVAL, 77 },
+		{ "0x", -EINVAL, 77 },
+		{ "0xg", -EINVAL, 77 },
+		{ "0x-1", -EINVAL, 77 },
+		{ "-1", -EINVAL, 77 },
+		{ "+1", -EINVAL, 77 },
+		{ " 1", -EINVAL, 77 },
+		{ "1 ", -EINVAL, 77 },
+		{ "1KB", -EINVAL, 77 },
+		{ "1X", -EINVAL, 77 },
+		{ "1.5G", -EINVAL, 77 },
+	};
+	uint64_t value;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		value = 77;
+		EXPECT_EQ(cases[i].ret, parse_size(cases[i].text, &value))
+			TH_LOG("\"%s\"", cases[i].text);
+		EXPECT_EQ(cases[i].value, value)
+			TH_LOG("\"%s\"", cases[i].text);
+	}
+}
+
+TEST(numbers_and_seconds)
+{
+	uint32_t n = 7;
+	uint64_t ns = 7;
+
+	EXPECT_EQ(0, parse_u32("4294967295", &n));
+	EXPECT_EQ(UINT32_MAX, n);
+	EXPECT_EQ(-ERANGE, parse_u32("4294967296", &n));
+	EXPECT_EQ(-EINVAL, parse_u32("1K", &n));
+	EXPECT_EQ(UINT32_MAX, n);
+	EXPECT_EQ(0, parse_seconds("0.25", &ns));
+	EXPECT_EQ(250000000, ns);
+	EXPECT_EQ(0, parse_seconds("3", &ns));
+	EXPECT_EQ(3000000000ULL, ns);
+	EXPECT_EQ(0, parse_seconds("1.0000000019", &ns));
+	EXPECT_EQ(1000000001ULL, ns);
+	EXPECT_EQ(-EINVAL, parse_seconds(".5", &ns));
+	EXPECT_EQ(-EINVAL, parse_seconds("1.", &ns));
+	EXPECT_EQ(-EINVAL, parse_seconds("1e3", &ns));
+	EXPECT_EQ(-EINVAL, parse_seconds("-1", &ns));
+	EXPECT_EQ(-ERANGE, parse_seconds("18446744073", &ns));
+}
+
+TEST(pieces)
+{
+	uint64_t addr = 1, len = 2, min = 3;
+
+	EXPECT_EQ(0, parse_piece("0x7f0000000000+64M", &addr, &len));
+	EXPECT_EQ(0x7f0000000000, addr);
+	EXPECT_EQ(64 << 20, len);
+	EXPECT_EQ(-ERANGE, parse_piece("0xfffffffffffff000+0x1000", &addr, &len));
+	EXPECT_EQ(-EINVAL, parse_piece("0x1000+0", &addr, &len));
+	EXPECT_EQ(-EINVAL, parse_piece("0x1000", &addr, &len));
+	EXPECT_EQ(-EINVAL, parse_piece("+0x1000", &addr, &len));
+	EXPECT_EQ(-EINVAL, parse_piece("0x1000+", &addr, &len));
+	EXPECT_EQ(-EINVAL, parse_piece("0x1000+1+1", &addr, &len));
+	EXPECT_EQ(-EINVAL, parse_piece("00000000000000000000000000000000000+1", &addr, &len));
+	EXPECT_EQ(0x7f0000000000, addr);
+	EXPECT_EQ(64 << 20, len);
+
+	EXPECT_EQ(0, parse_anon("anon:1M", &min));
+	EXPECT_EQ(1 << 20, min);
+	EXPECT_EQ(-EINVAL, parse_anon("anon:", &min));
+	EXPECT_EQ(-EINVAL, parse_anon("anon:0", &min));
+	EXPECT_EQ(-EINVAL, parse_anon("anon", &min));
+	EXPECT_EQ(-EINVAL, parse_anon("1M", &min));
+}
+
+TEST(words)
+{
+	char *w[3];
+	char line[] = "  move\tin all # comment\n", full[] = "a b c", over[] = "a b c d";
+	char empty[] = " \n", comment[] = "#a b c d e", inner[] = "a#b\r\n";
+
+	ASSERT_EQ(3, parse_words(line, w, 3));
+	EXPECT_STREQ("move", w[0]);
+	EXPECT_STREQ("in", w[1]);
+	EXPECT_STREQ("all", w[2]);
+	EXPECT_EQ(3, parse_words(full, w, 3));
+	EXPECT_EQ(-E2BIG, parse_words(over, w, 3));
+	EXPECT_EQ(0, parse_words(empty, w, 3));
+	EXPECT_EQ(0, parse_words(comment, w, 3));
+	ASSERT_EQ(1, parse_words(inner, w, 3));
+	EXPECT_STREQ("a#b", w[0]);
+}
+
+TEST(formats)
+{
+	char buf[FORMAT_MAX];
+
+	EXPECT_STREQ("0", format_size(buf, 0));
+	EXPECT_STREQ("1023", format_size(buf, 1023));
+	EXPECT_STREQ("4K", format_size(buf, 4096));
+	EXPECT_STREQ("1028K", format_size(buf, (1 << 20) + 4096));
+	EXPECT_STREQ("512M", format_size(buf, 512ULL << 20));
+	EXPECT_STREQ("8388608T", format_size(buf, 1ULL << 63));
+	EXPECT_STREQ("18446744073709551615", format_size(buf, UINT64_MAX));
+
+	EXPECT_STREQ("0%", format_percent(buf, 0, 0));
+	EXPECT_STREQ("0%", format_percent(buf, 0, 65536));
+	EXPECT_STREQ("<0.1%", format_percent(buf, 1, 65536));
+	EXPECT_STREQ("99.9%", format_percent(buf, 65535, 65536));
+	EXPECT_STREQ("100%", format_percent(buf, 65536, 65536));
+	EXPECT_STREQ("33.3%", format_percent(buf, 1, 3));
+}
+
+static void add(struct bar *bar, uint64_t start, uint64_t end, uint32_t state)
+{
+	const struct uffdvram_region r = { .start = start, .end = end, .state = state };
+
+	bar_add(bar, &r);
+}
+
+#define P(n) (0x7f0000000000 + (n) * 4096ULL)
+
+TEST(bar_shows_each_state)
+{
+	char text[BAR_TEXT_MAX];
+	struct bar bar;
+
+	/* Eight columns of four pages. */
+	bar_init(&bar, P(0), P(32), 8, 4096);
+	ASSERT_EQ(8, bar.cols);
+	add(&bar, P(0), P(6), UFFDVRAM_STATE_VRAM);
+	add(&bar, P(6), P(8), UFFDVRAM_STATE_PRESENT);
+	add(&bar, P(8), P(9), UFFDVRAM_STATE_VRAM);
+	add(&bar, P(9), P(15), UFFDVRAM_STATE_PRESENT);
+	add(&bar, P(15), P(21), UFFDVRAM_STATE_OTHER);
+	add(&bar, P(21), P(22), UFFDVRAM_STATE_POISON);
+	add(&bar, P(22), P(28), UFFDVRAM_STATE_VRAM);
+	add(&bar, P(28), P(32), UFFDVRAM_STATE_PRESENT);
+	EXPECT_STREQ("#+-._!#.", bar_text(text, &bar, BAR_ASCII));
+	EXPECT_STREQ("█▓▒░·!█░", bar_text(text, &bar, BAR_BLOCKS));
+	EXPECT_NE(NULL, strstr(bar_legend(BAR_BLOCKS), "░ RAM"));
+	EXPECT_NE(NULL, strstr(bar_legend(BAR_ASCII), ". RAM"));
+}
+
+TEST(bar_counts_every_byte_once)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+	struct bar bar;
+
+	/* Columns that are no multiple of a page; regions that pass the ends. */
+	bar_init(&bar, P(10), P(110), 7, 4096);
+	add(&bar, P(0), P(50), UFFDVRAM_STATE_VRAM);
+	add(&bar, P(50), P(51), UFFDVRAM_STATE_PRESENT);
+	add(&bar, P(51), P(300), UFFDVRAM_STATE_VRAM);
+	add(&bar, P(300), P(301), UFFDVRAM_STATE_POISON);
+	for (i = 0; i < 7; i++) {
+		EXPECT_GE(1, llabs((long long)(bar.cell[i][UFFDVRAM_STATE_VRAM] +
+					       bar.cell[i][UFFDVRAM_STATE_PRESENT]) -
+				   (long long)(P(100) - P(0)) / 7));
+		sum += bar.cell[i][UFFDVRAM_STATE_VRAM];
+		EXPECT_EQ(0, bar.cell[i][UFFDVRAM_STATE_POISON]);
+	}
+	EXPECT_EQ(99 * 4096, sum);
+}
+
+TEST(bar_is_no_wider_than_its_pages)
+{
+	char text[BAR_TEXT_MAX];
+	struct bar bar;
+
+	bar_init(&bar, P(0), P(3), 64, 4096);
+	EXPECT_EQ(3, bar.cols);
+	add(&bar, P(1), P(2), UFFDVRAM_STATE_VRAM);
+	EXPECT_STREQ("_#_", bar_text(text, &bar, BAR_ASCII));
+	bar_init(&bar, P(0), P(100000), BAR_MAX_COLS, 4096);
+	EXPECT_EQ(3 * BAR_MAX_COLS, 3 * bar.cols);
+	add(&bar, P(0), P(100000), UFFDVRAM_STATE_VRAM);
+	EXPECT_EQ(BAR_TEXT_MAX - 1, strlen(bar_text(text, &bar, BAR_BLOCKS)));
+	/* A state that this version does not know is left out. */
+	add(&bar, P(0), P(1), UFFDVRAM_STATE_MAX_ + 1);
+}
+
+TEST(json_text)
+{
+	char *text = NULL;
+	size_t size = 0;
+	struct json j = { .out = open_memstream(&text, &size) };
+
+	ASSERT_NE(NULL, j.out);
+	json_open(&j, NULL, '{');
+	json_u64(&j, "n", UINT64_MAX);
+	json_addr(&j, "a", 0x7f0000001000);
+	json_str(&j, "s", "q\" b\\ n\n");
+	json_open(&j, "list", '[');
+	json_bool(&j, NULL, true);
+	json_bool(&j, NULL, false);
+	json_null(&j, NULL);
+	json_open(&j, NULL, '{');
+	json_close(&j, '}');
+	json_close(&j, ']');
+	json_open(&j, "empty", '[');
+	json_close(&j, ']');
+	json_close(&j, '}');
+	fclose(j.out);
+	EXPECT_STREQ("{\"n\":18446744073709551615,\"a\":\"0x7f0000001000\","
+		     "\"s\":\"q\\\" b\\\\ n\\u000a\","
+		     "\"list\":[true,false,null,{}],\"empty\":[]}\n", text);
+	free(text);
+}
+
+TEST(vma_lines)
+{
+	static const struct {
+		int ret;
+		const char *line;
+	} cases[] = {
+		{ 1, "7f0000000000-7f0010000000 rw-p 00000000 00:00 0 \n" },
+		{ 1, "7f0000000000-7f0010000000 rw-p 00000000 00:00 0" },
+		{ 1, "7f0000000000-7f0010000000 rwxp 00000000 00:00 0 \n" },
+		{ 1, "7f0000000000-7f0010000000 rw-p 00000000 00:00 0    [heap]\n" },
+		{ 1, "7f0000000000-7f0010000000 rw-p 00000000 00:00 0    [anon:ram]\n" },
+		{ 0, "7f0000000000-7f0010000000 rw-s 00000000 00:00 0 \n" },
+		{ 0, "7f0000000000-7f0010000000 r--p 00000000 00:00 0 \n" },
+		{ 0, "7f0000000000-7f0010000000 ---p 00000000 00:00 0 \n" },
+		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 08:01 42   /usr/bin/vmm\n" },
+		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 00:05 3    /dev/zero\n" },
+		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 00:00 0    /odd\n" },
+		{ 0, "7f0000000000-7f0010000000 rw-p\n" },
+		{ 0, "\n" },
+	};
+	struct vma vma;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		memset(&vma, 0, sizeof(vma));
+		EXPECT_EQ(cases[i].ret, vma_parse(cases[i].line, &vma))
+			TH_LOG("%s", cases[i].line);
+		EXPECT_EQ(cases[i].ret ? 0x7f0000000000 : 0, vma.start);
+		EXPECT_EQ(cases[i].ret ? 0x7f0010000000 : 0, vma.end);
+	}
+}
+
+TEST(vma_list_finds_ours)
+{
+	const size_t size = 48 << 20;
+	struct vma *list;
+	size_t i, n, hits = 0;
+	char *mem;
+
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, vma_list(getpid(), size, &list, &n));
+	for (i = 0; i < n; i++)
+		hits += list[i].start <= (uintptr_t)mem &&
+			list[i].end >= (uintptr_t)mem + size;
+	EXPECT_EQ(1, hits);
+	free(list);
+	ASSERT_EQ(0, vma_list(getpid(), 1ULL << 60, &list, &n));
+	EXPECT_EQ(0, n);
+	EXPECT_EQ(NULL, list);
+	munmap(mem, size);
+	EXPECT_EQ(-ENOENT, vma_list(0x7fffffff, 1, &list, &n));
+}
+
+TEST(pool_lines)
+{
+	struct pool_line p;
+
+	ASSERT_EQ(0, pool_line_parse("pool 3 backend sim bytes 67108864 slots 16384 used 5 "
+				     "lost 1 shared 1 draining 0 later 9\n", &p));
+	EXPECT_EQ(3, p.number);
+	EXPECT_STREQ("sim", p.backend);
+	EXPECT_EQ(64 << 20, p.bytes);
+	EXPECT_EQ(16384, p.slots);
+	EXPECT_EQ(5, p.used);
+	EXPECT_EQ(1, p.lost);
+	EXPECT_TRUE(p.shared);
+	EXPECT_FALSE(p.draining);
+	EXPECT_EQ(-EINVAL, pool_line_parse("backend sim\n", &p));
+	EXPECT_EQ(-EINVAL, pool_line_parse("pool\n", &p));
+	EXPECT_EQ(-EINVAL, pool_line_parse("pool x\n", &p));
+	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 used many\n", &p));
+	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 backend abcdefghijklmnopq\n", &p));
+}
+
+TEST_HARNESS_MAIN
