@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * userfaultfd write protection over pages in VRAM: the bit goes to VRAM and
+ * comes back, a CPU's write is seen, a read is not taken for one.
+ */
+#include <kselftest_harness.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include "util_mm.h"
+
+#define PAGES	128
+#define LEN	(PAGES * PAGE)
+
+FIXTURE(wp)
+{
+	int fd, uffd, pagemap;
+	uint32_t pool;
+	char *mem;
+};
+
+FIXTURE_VARIANT(wp)
+{
+	uint64_t features;
+};
+
+/* Holes are left alone by UFFDIO_WRITEPROTECT, or get markers. */
+FIXTURE_VARIANT_ADD(wp, sync)
+{
+	.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+};
+
+FIXTURE_VARIANT_ADD(wp, sync_with_markers)
+{
+	.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_UNPOPULATED,
+};
+
+FIXTURE_VARIANT_ADD(wp, async)
+{
+	.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+		    UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+};
+
+FIXTURE_SETUP(wp)
+{
+	sim_calm();
+	ASSERT_TRUE(uv_wait_slots(0));
+	self->fd = uv_open();
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(4), 0, &self->pool));
+	self->uffd = uffd_open(variant->features);
+	ASSERT_LE(0, self->uffd);
+	self->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->pagemap);
+	self->mem = map_small(LEN);
+	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
+	ASSERT_EQ(0, uffd_register(self->uffd, self->mem, LEN, UFFDIO_REGISTER_MODE_WP));
+}
+
+FIXTURE_TEARDOWN(wp)
+{
+	munmap(self->mem, LEN);
+	close(self->pagemap);
+	close(self->uffd);
+	close(self->fd);
+	EXPECT_TRUE(uv_wait_slots(0));
+}
+
+#define ASYNC	(variant->features & UFFD_FEATURE_WP_ASYNC)
+
+/* How many of these pages PAGEMAP_SCAN takes for written; -1: it failed. */
+static long written(int pagemap, const char *mem, size_t len)
+{
+	struct page_region vec[PAGES];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = ADDR(mem),
+		.end = ADDR(mem) + len,
+		.vec = ADDR(vec),
+		.vec_len = PAGES,
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	long n = ioctl(pagemap, PAGEMAP_SCAN, &arg), pages = 0;
+
+	if (n < 0)
+		return -1;
+	while (n--)
+		pages += (vec[n].end - vec[n].start) / PAGE;
+	return pages;
+}
+
+/* The same without PAGEMAP_SCAN, which wants the asynchronous mode. */
+static long protected(const char *mem, size_t len)
+{
+	long pages = 0;
+
+	for (size_t i = 0; i < len; i += PAGE)
+		pages += !!(pagemap_entry(0, mem + i) & PAGEMAP_UFFD_WP);
+	return pages;
+}
+
+struct writer {
+	char *at;
+	bool done;
+};
+
+static void *write_one(void *arg)
+{
+	struct writer *w = arg;
+
+	*(volatile char *)w->at = 0x77;
+	__atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* A write here must raise a write-protect event, then go on when allowed to. */
+static void expect_event(struct __test_metadata *_metadata, int uffd, char *at)
+{
+	char *page = (char *)(ADDR(at) & ~(PAGE - 1));
+	struct writer w = { at, false };
+	struct uffd_msg msg;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_one, &w));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000)) {
+		TH_LOG("no event; the write %s", w.done ? "went through" : "hangs");
+	}
+	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
+	EXPECT_NE(0, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
+	EXPECT_EQ(ADDR(page), msg.arg.pagefault.address & ~(PAGE - 1));
+	EXPECT_FALSE(__atomic_load_n(&w.done, __ATOMIC_ACQUIRE));
+	ASSERT_EQ(0, uffd_wp(uffd, page, PAGE, false));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0x77, *at);
+}
+
+static void expect_no_event(struct __test_metadata *_metadata, int uffd)
+{
+	struct uffd_msg msg;
+
+	EXPECT_FALSE(uffd_wait(uffd, &msg, 0)) {
+		TH_LOG("event %#x at %#llx", msg.event, msg.arg.pagefault.address);
+	}
+}
+
+/* RAM to VRAM to RAM: as protected, and as clean, as it was. */
+TEST_F(wp, survives_a_round_trip)
+{
+	int i;
+
+	fill_pages(self->mem, LEN, 1);
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN / 2, true));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+		EXPECT_EQ(PAGES / 2, protected(self->mem, LEN / 2));
+		EXPECT_EQ(0, protected(self->mem + LEN / 2, LEN / 2));
+		if (ASYNC) {
+			EXPECT_EQ(0, written(self->pagemap, self->mem, LEN / 2));
+			EXPECT_EQ(PAGES / 2, written(self->pagemap, self->mem + LEN / 2, LEN / 2));
+		}
+		switch (i) {
+		case 0:
+			ASSERT_EQ(PAGES, uv_to_ram(self->fd, self->mem, LEN));
+			break;
+		default:	/* home by reads of the CPU */
+			EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+			EXPECT_EQ(0, uv_in_vram(self->fd, self->mem, LEN));
+		}
+		EXPECT_EQ(PAGES / 2, protected(self->mem, LEN / 2));
+		EXPECT_EQ(0, protected(self->mem + LEN / 2, LEN / 2));
+		if (ASYNC)
+			EXPECT_EQ(0, written(self->pagemap, self->mem, LEN / 2));
+	}
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	expect_no_event(_metadata, self->uffd);
+}
+
+/* The CPU writes to a protected page: in VRAM, and once it has come home. */
+TEST_F_TIMEOUT(wp, writes_are_seen, 60)
+{
+	char *in_vram = self->mem + 3 * PAGE + 50, *read_first = self->mem + 70 * PAGE + 9;
+
+	fill_pages(self->mem, LEN, 2);
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
+	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+	EXPECT_EQ(0, read_byte(read_first).signo);
+	EXPECT_EQ(PAGES - 1, uv_in_vram(self->fd, self->mem, LEN));
+	expect_no_event(_metadata, self->uffd);
+	if (ASYNC) {
+		*(volatile char *)in_vram = 1;
+		*(volatile char *)read_first = 1;
+		EXPECT_EQ(1, written(self->pagemap, self->mem + 3 * PAGE, PAGE));
+		EXPECT_EQ(1, written(self->pagemap, self->mem + 70 * PAGE, PAGE));
+		EXPECT_EQ(2, written(self->pagemap, self->mem, LEN));
+		/* Still so in VRAM, and after protecting anew it is clean there. */
+		ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+		EXPECT_EQ(2, written(self->pagemap, self->mem, LEN));
+		ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
+		EXPECT_EQ(0, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
+		*(volatile char *)in_vram = 2;
+		EXPECT_EQ(1, written(self->pagemap, self->mem, LEN));
+	} else {
+		expect_event(_metadata, self->uffd, in_vram);
+		expect_event(_metadata, self->uffd, read_first);
+		EXPECT_EQ(PAGES - 2, protected(self->mem, LEN));
+	}
+	EXPECT_EQ(-1, check_pages(self->mem, 3 * PAGE, 2));
+	EXPECT_EQ(-1, check_pages(self->mem + 4 * PAGE, 66 * PAGE, 2));
+	EXPECT_EQ(-1, check_pages(self->mem + 71 * PAGE, LEN - 71 * PAGE, 2));
+	expect_no_event(_metadata, self->uffd);
+}
+
+/* UFFDIO_WRITEPROTECT of pages that are in VRAM, on and off. */
+TEST_F_TIMEOUT(wp, protect_in_vram, 60)
+{
+	fill_pages(self->mem, LEN, 3);
+	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+	EXPECT_EQ(0, protected(self->mem, LEN));
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, 10 * PAGE, true));
+	EXPECT_EQ(10, protected(self->mem, LEN));
+	EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem + 4 * PAGE, 3 * PAGE, false));
+	EXPECT_EQ(7, protected(self->mem, LEN));
+	/* What is not protected is written without further ado. */
+	*(volatile char *)(self->mem + 5 * PAGE) = 1;
+	*(volatile char *)(self->mem + 20 * PAGE) = 1;
+	expect_no_event(_metadata, self->uffd);
+	if (ASYNC) {
+		EXPECT_EQ(0, written(self->pagemap, self->mem, 4 * PAGE));
+		EXPECT_EQ(PAGES - 7, written(self->pagemap, self->mem, LEN));
+		*(volatile char *)(self->mem + 8 * PAGE) = 1;
+		EXPECT_EQ(PAGES - 6, written(self->pagemap, self->mem, LEN));
+	} else {
+		expect_event(_metadata, self->uffd, self->mem + 8 * PAGE);
+	}
+	EXPECT_EQ(-1, check_pages(self->mem, 4 * PAGE, 3));
+	EXPECT_EQ(-1, check_pages(self->mem + 9 * PAGE, 11 * PAGE, 3));
+	EXPECT_EQ(-1, check_pages(self->mem + 21 * PAGE, LEN - 21 * PAGE, 3));
+}
+
+/* Holes and the zero page: moving them would lose the bit, so they stay. */
+TEST_F_TIMEOUT(wp, holes_stay, 60)
+{
+	bool markers = variant->features & UFFD_FEATURE_WP_UNPOPULATED;
+	struct uffdvram_migrate m;
+	unsigned char sum = 0;
+	long before;
+	int i;
+
+	for (i = 0; i < PAGES; i += 4)		/* data, zero page, hole, hole */
+		fill_pages(self->mem + i * PAGE, PAGE, 4);
+	for (i = 1; i < PAGES; i += 4)
+		sum |= self->mem[i * PAGE];
+	EXPECT_EQ(0, sum);
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
+	before = protected(self->mem, LEN);
+	EXPECT_LE(markers ? PAGES : PAGES / 4, before);
+	ASSERT_EQ(PAGES / 4, move_all(self->fd, self->mem, LEN, 0, &m));
+	EXPECT_TRUE(sum_ok(self->mem, LEN, &m));
+	EXPECT_EQ(PAGES / 4 * 3, m.stayed[UFFDVRAM_STAY_MISSING]);
+	EXPECT_EQ(ADDR(self->mem) + PAGE, m.first[UFFDVRAM_STAY_MISSING]);
+	EXPECT_EQ(before, protected(self->mem, LEN));
+	ASSERT_EQ(PAGES / 4, uv_to_ram(self->fd, self->mem, LEN));
+	EXPECT_EQ(before, protected(self->mem, LEN));
+	if (ASYNC) {
+		EXPECT_EQ(0, written(self->pagemap, self->mem, LEN));
+		self->mem[2 * PAGE] = 1;
+		EXPECT_EQ(1, written(self->pagemap, self->mem, LEN));
+	} else if (markers) {
+		expect_event(_metadata, self->uffd, self->mem + 2 * PAGE);
+		expect_event(_metadata, self->uffd, self->mem + PAGE);
+	}
+	for (i = 0; i < PAGES; i += 4)
+		ASSERT_EQ(-1, check_pages(self->mem + i * PAGE, PAGE, 4));
+	EXPECT_EQ(-1, not_zero(self->mem + 3 * PAGE, PAGE));
+}
+
+/* Protected pages that fail to move, or are lost, are not unprotected by it. */
+TEST_F_TIMEOUT(wp, failed_moves, 60)
+{
+	struct uffdvram_migrate m;
+
+	fill_pages(self->mem, LEN, 5);
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
+	uv_sim_set("fail_to_vram_every", "%d", 4);
+	ASSERT_EQ(PAGES / 4 * 3, move_all(self->fd, self->mem, LEN, 0, &m));
+	sim_calm();
+	EXPECT_EQ(PAGES, protected(self->mem, LEN));
+	if (ASYNC)
+		EXPECT_EQ(0, written(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 5));
+	EXPECT_EQ(PAGES, protected(self->mem, LEN));
+
+	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, &m));
+	uv_sim_set("fail_to_ram", "%d", 10);
+	EXPECT_EQ(PAGES - 1, uv_to_ram(self->fd, self->mem, LEN));
+	EXPECT_EQ(SIGBUS, write_byte(self->mem + 9 * PAGE, 1).signo);
+	EXPECT_EQ(-1, check_pages(self->mem, 9 * PAGE, 5));
+	EXPECT_EQ(-1, check_pages(self->mem + 10 * PAGE, LEN - 10 * PAGE, 5));
+	EXPECT_EQ(9, protected(self->mem, 9 * PAGE));
+	EXPECT_EQ(PAGES - 10, protected(self->mem + 10 * PAGE, LEN - 10 * PAGE));
+}
+
+struct stream {
+	char *mem;
+	bool *stop;
+	uint64_t writes;
+	uint64_t last[PAGES];	/* what was written last to each page */
+};
+
+static void *write_stream(void *arg)
+{
+	struct stream *s = arg;
+	uint64_t seed = 4711;
+
+	while (!__atomic_load_n(s->stop, __ATOMIC_ACQUIRE)) {
+		size_t page = rnd(&seed) % PAGES;
+
+		s->last[page] = ++s->writes;
+		__atomic_store_n((uint64_t *)(s->mem + page * PAGE), s->writes,
+				 __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/*
+ * A precopy: copies of written pages, over and over, while the CPU writes and
+ * pages move. Re-armed first and copied afterwards, the last copy is complete.
+ */
+TEST_F_TIMEOUT(wp, precopy, 120)
+{
+	enum { ROUNDS = 60 };
+	bool stop = false;
+	struct stream s = { .mem = self->mem, .stop = &stop };
+	char *copy = map_small(LEN);
+	uint64_t pages = 0;
+	pthread_t thread;
+	int round, i;
+
+	if (!ASYNC)
+		SKIP(return, "needs the asynchronous mode");
+	fill_pages(self->mem, LEN, 6);
+	memcpy(copy, self->mem, LEN);
+	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_stream, &s));
+	for (round = 0; round <= ROUNDS; round++) {
+		if (round == ROUNDS) {		/* the downtime: the last round */
+			__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+			pthread_join(thread, NULL);
+		}
+		for (i = 0; i < PAGES; i++) {
+			char *page = self->mem + i * PAGE;
+
+			if (written(self->pagemap, page, PAGE) != 1)
+				continue;
+			ASSERT_EQ(0, uffd_wp(self->uffd, page, PAGE, true));
+			memcpy(copy + i * PAGE, page, PAGE);
+			pages++;
+		}
+		ASSERT_LE(0, move_all(self->fd, self->mem, LEN, round % 2 ?
+				      UFFDVRAM_MIGRATE_TO_RAM : 0, NULL));
+	}
+	TH_LOG("%llu writes, %llu pages copied", (unsigned long long)s.writes,
+	       (unsigned long long)pages);
+	EXPECT_LT(PAGES, pages);
+	EXPECT_EQ(0, memcmp(copy, self->mem, LEN));
+	for (i = 0; i < PAGES; i++)
+		if (s.last[i])
+			ASSERT_EQ(s.last[i], *(uint64_t *)(copy + i * PAGE));
+	munmap(copy, LEN);
+}
+
+TEST_HARNESS_MAIN
