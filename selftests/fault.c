@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 300 */
 /*
  * The CPU touches pages that live in VRAM: they come home with the right
  * bytes, or say loudly that they are lost.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 300 */
 /*
  * Locks: no user memory is touched while one is held, and everything that a
  * process does to its memory may happen while pages move. On a debug kernel

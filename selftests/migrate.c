@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 300 */
 /*
  * MIGRATE: pages go to VRAM and come back, and each is accounted for.
  *

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 240 */
 /*
  * userfaultfd write protection over pages in VRAM: the bit goes to VRAM and
  * comes back, a CPU's write is seen, a read is not taken for one.
