@@ -13,7 +13,7 @@
 #include "util_mm.h"
 
 #define POOL	MIB(4)
-#define SLOTS	(POOL / PAGE)
+#define SLOTS	((long)(POOL / PAGE))
 
 enum leave {
 	LEAVE_UNMAP, LEAVE_DISCARD, LEAVE_TO_RAM, LEAVE_READ, LEAVE_UNREGISTER, LEAVE_CLOSE,
@@ -71,7 +71,8 @@ static int owner(int sock, void *arg)
 	uv_sim_set("fail_to_vram_every", "%d", o->fail_every);
 	moved = move_all(fd, mem, POOL, 0, NULL);
 	uv_sim_set("fail_to_vram_every", "0");
-	if (moved != (long)(o->fail_every ? SLOTS - SLOTS / o->fail_every : SLOTS))
+	/* Where the count of failures begins is not known: one more or less. */
+	if (o->fail_every ? labs(SLOTS - SLOTS / o->fail_every - moved) > 1 : moved != SLOTS)
 		return 2;
 	switch (o->how) {
 	case LEAVE_UNMAP:
@@ -80,7 +81,7 @@ static int owner(int sock, void *arg)
 	case LEAVE_DISCARD:
 		return madvise(mem, POOL, MADV_DONTNEED) || not_zero(mem, POOL) != -1;
 	case LEAVE_TO_RAM:
-		return uv_to_ram(fd, mem, POOL) != (long)SLOTS;
+		return uv_to_ram(fd, mem, POOL) != SLOTS;
 	case LEAVE_READ:
 		for (size_t i = 0; i < POOL; i += PAGE)
 			if (read_byte(mem + i).value != 0xa5)

@@ -291,7 +291,8 @@ TEST_F(vram, many_copies_to_ram_fail)
 			bad += check_pages(page, PAGE, 8) != -1;
 	}
 	EXPECT_EQ(0, bad);
-	EXPECT_EQ(28, lost);
+	EXPECT_LE(200 / 7, lost);
+	EXPECT_GE(200 / 7 + 1, lost);
 	EXPECT_EQ(lost, m.stayed[UFFDVRAM_STAY_COPY_FAILED]);
 	EXPECT_EQ(200 - lost, m.moved);
 	munmap(mem, 200 * PAGE);
