@@ -214,7 +214,8 @@ TEST(bar_is_no_wider_than_its_pages)
 	add(&bar, P(0), P(100000), UFFDVRAM_STATE_VRAM);
 	EXPECT_EQ(BAR_TEXT_MAX - 1, strlen(bar_text(text, &bar, BAR_BLOCKS)));
 	/* A state that this version does not know is left out. */
-	add(&bar, P(0), P(1), UFFDVRAM_STATE_MAX_ + 1);
+	add(&bar, P(0), P(1), BAR_STATES);
+	EXPECT_EQ(0, bar.cell[1][0]);
 }
 
 TEST(json_text)
@@ -261,6 +262,7 @@ TEST(vma_lines)
 		{ 0, "7f0000000000-7f0010000000 ---p 00000000 00:00 0 \n" },
 		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 08:01 42   /usr/bin/vmm\n" },
 		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 00:05 3    /dev/zero\n" },
+		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 00:05 0 \n" },
 		{ 0, "7f0000000000-7f0010000000 rw-p 00000000 00:00 0    /odd\n" },
 		{ 0, "7f0000000000-7f0010000000 rw-p\n" },
 		{ 0, "\n" },
@@ -316,6 +318,7 @@ TEST(pool_lines)
 	EXPECT_EQ(-EINVAL, pool_line_parse("backend sim\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool x\n", &p));
+	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 later\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 used many\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 backend abcdefghijklmnopq\n", &p));
 }
