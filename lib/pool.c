@@ -31,6 +31,8 @@ int uffdvram_pool_attach(struct uffdvram_pool **pool, struct uffdvram_ctx *ctx,
 	struct uffdvram_pool *p;
 	int ret;
 
+	if (!opts)
+		return -EINVAL;
 	ret = uffdvram_opts_in(&o, sizeof(o),
 			       UFFDVRAM_END_OF(struct uffdvram_pool_opts, bytes),
 			       opts);
