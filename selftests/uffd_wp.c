@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include "util_mm.h"
+#include "vram_fixture.h"
 
 #define PAGES	128
 #define LEN	(PAGES * PAGE)
@@ -330,21 +331,26 @@ static void *write_stream(void *arg)
  * A precopy: copies of written pages, over and over, while the CPU writes and
  * pages move. Re-armed first and copied afterwards, the last copy is complete.
  */
-TEST_F_TIMEOUT(wp, precopy, 120)
+TEST_F_TIMEOUT(vram, precopy, 120)
 {
 	enum { ROUNDS = 60 };
+	int uffd = uffd_open(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+			     UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	char *mem = map_small(LEN), *copy = map_small(LEN);
 	bool stop = false;
-	struct stream s = { .mem = self->mem, .stop = &stop };
-	char *copy = map_small(LEN);
+	struct stream s = { .mem = mem, .stop = &stop };
 	uint64_t pages = 0;
 	pthread_t thread;
 	int round, i;
 
-	if (!ASYNC)
-		SKIP(return, "needs the asynchronous mode");
-	fill_pages(self->mem, LEN, 6);
-	memcpy(copy, self->mem, LEN);
-	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
+	ASSERT_LE(0, uffd);
+	ASSERT_LE(0, pagemap);
+	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, NULL));
+	ASSERT_EQ(0, uffd_register(uffd, mem, LEN, UFFDIO_REGISTER_MODE_WP));
+	fill_pages(mem, LEN, 6);
+	memcpy(copy, mem, LEN);
+	ASSERT_EQ(0, uffd_wp(uffd, mem, LEN, true));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, write_stream, &s));
 	for (round = 0; round <= ROUNDS; round++) {
 		if (round == ROUNDS) {		/* the downtime: the last round */
@@ -352,25 +358,28 @@ TEST_F_TIMEOUT(wp, precopy, 120)
 			pthread_join(thread, NULL);
 		}
 		for (i = 0; i < PAGES; i++) {
-			char *page = self->mem + i * PAGE;
+			char *page = mem + i * PAGE;
 
-			if (written(self->pagemap, page, PAGE) != 1)
+			if (written(pagemap, page, PAGE) != 1)
 				continue;
-			ASSERT_EQ(0, uffd_wp(self->uffd, page, PAGE, true));
+			ASSERT_EQ(0, uffd_wp(uffd, page, PAGE, true));
 			memcpy(copy + i * PAGE, page, PAGE);
 			pages++;
 		}
-		ASSERT_LE(0, move_all(self->fd, self->mem, LEN, round % 2 ?
-				      UFFDVRAM_MIGRATE_TO_RAM : 0, NULL));
+		ASSERT_LE(0, move_all(self->fd, mem, LEN,
+				      round % 2 ? UFFDVRAM_MIGRATE_TO_RAM : 0, NULL));
 	}
 	TH_LOG("%llu writes, %llu pages copied", (unsigned long long)s.writes,
 	       (unsigned long long)pages);
 	EXPECT_LT(PAGES, pages);
-	EXPECT_EQ(0, memcmp(copy, self->mem, LEN));
+	EXPECT_EQ(0, memcmp(copy, mem, LEN));
 	for (i = 0; i < PAGES; i++)
 		if (s.last[i])
 			ASSERT_EQ(s.last[i], *(uint64_t *)(copy + i * PAGE));
+	munmap(mem, LEN);
 	munmap(copy, LEN);
+	close(pagemap);
+	close(uffd);
 }
 
 TEST_HARNESS_MAIN
