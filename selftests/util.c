@@ -150,12 +150,24 @@ long uv_in_vram(int fd, const void *addr, size_t len)
 	return ret ? ret : (long)q.count[UFFDVRAM_STATE_VRAM];
 }
 
+/*
+ * Pages that some CPU has just put on a list, or is about to take off one, have
+ * a reference too many for a moment: those are tried again.
+ */
 static long migrate_all(int fd, const void *addr, size_t len, uint32_t flags)
 {
 	struct uffdvram_migrate m;
-	int ret = uv_migrate(fd, addr, len, flags, &m);
+	int ret;
 
-	return ret ? ret : (long)(m.moved + m.already);
+	for (int i = 0; i < 50; i++) {
+		ret = uv_migrate(fd, addr, len, flags, &m);
+		if (ret)
+			return ret;
+		if (!m.stayed[UFFDVRAM_STAY_PINNED] && !m.stayed[UFFDVRAM_STAY_BUSY])
+			break;
+		sleep_ms(20);
+	}
+	return m.moved + m.already;
 }
 
 long uv_to_vram(int fd, const void *addr, size_t len)

@@ -49,7 +49,11 @@ int uv_query_vec(int fd, struct uffdvram_query *q, struct uffdvram_region *vec,
 		 size_t vec_len);
 /** uv_in_vram - how many of these pages live in VRAM, or -errno */
 long uv_in_vram(int fd, const void *addr, size_t len);
-/** uv_to_vram, uv_to_ram - pages there afterwards (moved + already), or -errno */
+/**
+ * uv_to_vram, uv_to_ram - pages there afterwards (moved + already), or -errno
+ *
+ * Unlike uv_migrate() they try again while pages are pinned or busy, for a second.
+ */
 long uv_to_vram(int fd, const void *addr, size_t len);
 long uv_to_ram(int fd, const void *addr, size_t len);
 /** uv_stayed - pages that stayed, for all causes together */
@@ -158,6 +162,13 @@ int child_end(struct child *c);
 void child_kill(struct child *c);
 /** run_child - child_start and child_end */
 int run_child(int (*fn)(int fd, void *arg), void *arg);
+/**
+ * exec_and_listen - become a new image of this program, with nothing but @fd
+ *
+ * It says 1 as soon as it runs, and ends when it is told a word, or at the end
+ * of the socket. Returns only on failure.
+ */
+int exec_and_listen(int fd);
 int pidfd_of(pid_t pid);
 int fd_send(int sock, int fd);
 /** fd_receive - the descriptor, or -errno */

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How contexts and processes end while pages live in VRAM: close, exit, kill,
+ * exec, fork, and the module itself. No byte is lost, no slot stays taken.
+ */
+#include "kselftest_harness.h"
+
+#include "util_mm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+#define PAGES		64
+#define LEN		(PAGES * PAGE)
+#define MODULE		"/job/uffdvram.ko"
+
+FIXTURE(life)
+{
+	int keeper;		/* attached the pool, and lives to the end */
+	int fd;			/* what ends */
+	uint32_t pool;
+	uint64_t slots;
+	char *mem;
+};
+
+FIXTURE_VARIANT(life)
+{
+	bool shared;
+};
+
+/* A pool that outlives the context, and one that ends with it. */
+FIXTURE_VARIANT_ADD(life, shared_pool) { .shared = true };
+FIXTURE_VARIANT_ADD(life, own_pool) { .shared = false };
+
+FIXTURE_SETUP(life)
+{
+	self->slots = uv_slots_in_use();
+	self->fd = uv_open();
+	self->keeper = uv_open();
+	ASSERT_LE(0, self->fd);
+	ASSERT_LE(0, self->keeper);
+	if (variant->shared) {
+		ASSERT_EQ(0, uv_attach(self->keeper, MIB(4), UFFDVRAM_POOL_SHARED, &self->pool));
+	} else {
+		ASSERT_EQ(0, uv_attach(self->fd, MIB(4), 0, &self->pool));
+	}
+	self->mem = map_small(LEN);
+	fill_pages(self->mem, LEN, 1);
+	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(self->slots + PAGES, uv_slots_in_use());
+}
+
+FIXTURE_TEARDOWN(life)
+{
+	uv_sim_set("delay_us", "0");
+	close(self->fd);
+	munmap(self->mem, LEN);
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	if (variant->shared) {
+		EXPECT_EQ(0, uv_detach(self->keeper, self->pool, 0, NULL));
+	}
+	close(self->keeper);
+}
+
+static void expect_home(struct __test_metadata *_metadata, int fd, const void *mem)
+{
+	struct uffdvram_query q;
+
+	EXPECT_EQ(0, uv_query(fd, mem, LEN, &q));
+	EXPECT_EQ(PAGES, q.count[UFFDVRAM_STATE_PRESENT]);
+	EXPECT_EQ(-1, check_pages(mem, LEN, 1));
+}
+
+TEST_F(life, close)
+{
+	close(self->fd);
+	/* Nobody touches the pages: the worker brings them. */
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	expect_home(_metadata, self->keeper, self->mem);
+	self->fd = uv_open();
+	EXPECT_EQ(0, uv_register(self->fd, self->mem, LEN, 0, NULL));
+}
+
+/* Reading orphans while the worker is about to bring them. */
+TEST_F(life, read_after_close)
+{
+	uv_sim_set("delay_us", "20000");
+	close(self->fd);
+	EXPECT_EQ(-1, check_pages(self->mem + LEN / 2, LEN / 2, 1));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	uv_sim_set("delay_us", "0");
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	expect_home(_metadata, self->keeper, self->mem);
+	self->fd = uv_open();
+}
+
+/* Closing does not wait for the pages: the copies take seconds. */
+TEST_F(life, close_does_not_wait)
+{
+	uint64_t begin;
+
+	uv_sim_set("delay_us", "1000000");
+	begin = now_ms();
+	close(self->fd);
+	EXPECT_GT(900, now_ms() - begin);
+	EXPECT_LT(self->slots, uv_slots_in_use());
+	uv_sim_set("delay_us", "0");
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	expect_home(_metadata, self->keeper, self->mem);
+	self->fd = uv_open();
+}
+
+/* A child with a context and pages in VRAM, that ends as it is told. */
+enum { END_RETURN, END_EXEC, END_CLOSE, END_MOVE, END_FORK };
+
+static int hold_pages(int sock, void *arg)
+{
+	uint32_t pool = *(uint32_t *)arg;
+	char *mem = map_small(LEN);
+	int fd = uv_open();
+	uint64_t how;
+
+	fill_pages(mem, LEN, 1);
+	if (!pool && uv_attach(fd, MIB(2), 0, &pool))
+		return 1;
+	if (uv_register(fd, mem, LEN, pool, NULL) || uv_to_vram(fd, mem, LEN) != PAGES)
+		return 2;
+	child_tell(sock, 1);
+	if (!child_hear(sock, &how))
+		return 3;
+	switch (how) {
+	case END_EXEC:
+		return -exec_and_listen(sock);
+	case END_MOVE:		/* is killed in the middle of it */
+		child_tell(sock, 1);
+		for (;;) {
+			uv_migrate(fd, mem, LEN, UFFDVRAM_MIGRATE_TO_RAM, NULL);
+			uv_migrate(fd, mem, LEN, 0, NULL);
+		}
+	}
+	return 0;
+}
+
+static struct child holder(struct __test_metadata *_metadata, FIXTURE_DATA(life) *self,
+			   bool shared)
+{
+	uint32_t pool = shared ? self->pool : 0;
+	struct child c = child_start(hold_pages, &pool);
+	uint64_t word;
+
+	EXPECT_TRUE(child_hear(c.fd, &word));
+	EXPECT_EQ(self->slots + 2 * PAGES, uv_slots_in_use());
+	return c;
+}
+
+TEST_F(life, exit)
+{
+	struct child c = holder(_metadata, self, variant->shared);
+
+	child_tell(c.fd, END_RETURN);
+	EXPECT_EQ(0, child_end(&c));
+	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
+TEST_F(life, kill)
+{
+	struct child c = holder(_metadata, self, variant->shared);
+
+	child_kill(&c);
+	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
+TEST_F(life, kill_while_it_moves)
+{
+	for (int i = 0; i < 10; i++) {
+		struct child c = holder(_metadata, self, variant->shared);
+
+		uv_sim_set("delay_us", "2000");
+		EXPECT_EQ(1, child_step(&c, END_MOVE));
+		sleep_ms(7 * i);
+		child_kill(&c);
+		uv_sim_set("delay_us", "0");
+		EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
+	}
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
+TEST_F(life, exec)
+{
+	struct child c = holder(_metadata, self, variant->shared);
+
+	EXPECT_EQ(1, child_step(&c, END_EXEC));
+	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
+	EXPECT_EQ(0, child_end(&c));
+}
+
+/* The steps of a forked child that shares our pages in VRAM. */
+enum { FORK_CHECK = 1, FORK_WRITE, FORK_LEAVE };
+
+static int forked(int sock, void *arg)
+{
+	char *mem = *(char **)arg;
+	uint64_t word, seed = 1;
+
+	while (child_hear(sock, &word)) {
+		switch (word) {
+		case FORK_CHECK:
+			child_tell(sock, check_pages(mem, LEN, seed) == -1);
+			break;
+		case FORK_WRITE:
+			fill_pages(mem, LEN, ++seed);
+			child_tell(sock, 1);
+			break;
+		case FORK_LEAVE:
+			return 0;
+		}
+	}
+	return 0;
+}
+
+TEST_F(life, fork_and_child_reads)
+{
+	struct child c = child_start(forked, &self->mem);
+
+	/* The fork itself moved nothing: the pages are two processes' now. */
+	EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	EXPECT_EQ(0, child_end(&c));
+}
+
+TEST_F(life, fork_and_child_writes)
+{
+	struct child c = child_start(forked, &self->mem);
+
+	EXPECT_EQ(1, child_step(&c, FORK_WRITE));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	EXPECT_EQ(0, child_end(&c));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
+TEST_F(life, fork_and_parent_writes)
+{
+	struct child c = child_start(forked, &self->mem);
+
+	fill_pages(self->mem, LEN, 9);
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	EXPECT_EQ(1, child_step(&c, FORK_WRITE));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 9));
+	EXPECT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 9));
+	EXPECT_EQ(0, child_end(&c));
+}
+
+/* The child has the descriptor, too: it has to go in both. */
+static int close_then_forked(int sock, void *arg)
+{
+	struct { char *mem; int fd; } *a = arg;
+
+	close(a->fd);
+	return forked(sock, &a->mem);
+}
+
+TEST_F(life, fork_and_parent_closes)
+{
+	struct { char *mem; int fd; } a = { self->mem, self->fd };
+	struct child c = child_start(close_then_forked, &a);
+
+	EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
+	close(self->fd);
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	expect_home(_metadata, self->keeper, self->mem);
+	EXPECT_EQ(0, child_end(&c));
+	self->fd = uv_open();
+}
+
+/* Nobody is left but the child: the worker finds its pages all the same. */
+TEST_F(life, fork_and_parent_unmaps)
+{
+	struct { char *mem; int fd; } a = { self->mem, self->fd };
+	struct child c = child_start(close_then_forked, &a);
+
+	munmap(self->mem, LEN);
+	close(self->fd);
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	EXPECT_EQ(1, child_step(&c, FORK_CHECK));
+	EXPECT_EQ(0, child_end(&c));
+	self->fd = uv_open();
+	self->mem = map_small(LEN);
+}
+
+TEST_F(life, unregister)
+{
+	char *mem = map_small(LEN);
+	uint32_t range;
+
+	fill_pages(mem, LEN, 3);
+	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, &range));
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, mem, LEN));
+	ASSERT_EQ(0, uv_unregister(self->fd, range));
+	/* A worker brings these home, and leaves other ranges alone. */
+	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
+	EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
+	EXPECT_EQ(0, uv_in_vram(self->fd, mem, LEN));
+	EXPECT_EQ(-1, check_pages(mem, LEN, 3));
+	/* They may be registered again at once, and moved. */
+	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, &range));
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, mem, LEN));
+	ASSERT_EQ(0, uv_unregister(self->fd, range));
+	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, &range));
+	EXPECT_EQ(-1, check_pages(mem, LEN, 3));
+	munmap(mem, LEN);
+}
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "uffdvram", O_NONBLOCK) ? -errno : 0;
+}
+
+static int load(void)
+{
+	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_finit_module, fd, "open_pid=1", 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static bool unloads(void *arg)
+{
+	(void)arg;
+	return !unload();
+}
+
+/*
+ * A descriptor, a slot in use: each keeps the module. The kernel's answer is
+ * EWOULDBLOCK where the manual of rmmod says "in use".
+ */
+TEST(the_module_stays_while_it_is_used)
+{
+	char *mem = map_small(LEN);
+	uint64_t slots = uv_slots_in_use();
+	int fd = uv_open();
+	uint32_t pool;
+
+	ASSERT_EQ(0, slots);
+	ASSERT_LE(0, fd);
+	fill_pages(mem, LEN, 1);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	ASSERT_EQ(0, uv_attach(fd, MIB(2), 0, &pool));
+	ASSERT_EQ(0, uv_register(fd, mem, LEN, pool, NULL));
+	ASSERT_EQ(PAGES, uv_to_vram(fd, mem, LEN));
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	/* Without a descriptor there are the slots, until the worker is done. */
+	uv_sim_set("delay_us", "300000");
+	close(fd);
+	EXPECT_LT(0, uv_slots_in_use());
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	uv_sim_set("delay_us", "0");
+	EXPECT_TRUE(wait_until(unloads, NULL, 15000));
+	EXPECT_EQ(-1, check_pages(mem, LEN, 1));
+	EXPECT_EQ(-ENOENT, uv_open());
+	ASSERT_EQ(0, load());
+	EXPECT_EQ(0, uv_slots_in_use());
+	fd = uv_open();
+	EXPECT_LE(0, fd);
+	close(fd);
+	munmap(mem, LEN);
+}
+
+/* A shared pool outlives its context, but it does not hold the module for ever. */
+TEST(unload_with_a_shared_pool)
+{
+	char *mem = map_small(LEN);
+	int fd = uv_open();
+	uint32_t pool;
+
+	ASSERT_LE(0, fd);
+	fill_pages(mem, LEN, 1);
+	ASSERT_EQ(0, uv_attach(fd, MIB(2), UFFDVRAM_POOL_SHARED, &pool));
+	ASSERT_EQ(0, uv_register(fd, mem, LEN, pool, NULL));
+	ASSERT_EQ(PAGES, uv_to_vram(fd, mem, LEN));
+	close(fd);
+	EXPECT_TRUE(wait_until(unloads, NULL, 15000));
+	EXPECT_EQ(-1, check_pages(mem, LEN, 1));
+	ASSERT_EQ(0, load());
+	munmap(mem, LEN);
+}
+
+TEST_HARNESS_MAIN
