@@ -249,6 +249,8 @@ FIXTURE_SETUP(ioctl)
 	ASSERT_EQ(0, mprotect(b->buf + 2 * PAGE, PAGE, PROT_NONE));
 	ASSERT_EQ(0, uv_attach(b->fd, POOL_BYTES, 0, &b->pool));
 	ASSERT_EQ(0, uv_register(b->fd, b->mem, RANGE_BYTES, b->pool, NULL));
+	/* No passing reference keeps one of them at home in the tests of MIGRATE. */
+	ASSERT_EQ(RANGE_BYTES / PAGE, uv_to_vram(b->fd, b->mem, RANGE_BYTES));
 	self->fds = count_fds();
 	self->n_pools = pools_seen(b->fd);
 }
