@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * uffdvram: VRAM that a virtual machine monitor can arm with userfaultfd.
+ *
+ * A context is one open file of /dev/uffdvram. It acts on one address space:
+ * that of the process which opened it, whoever holds the descriptor.
+ *
+ * Every structure begins with its own size and flags, and grows only at its
+ * end. A caller sets @size to the size it was compiled with. A longer structure
+ * than the module knows is taken if the tail is all zero (E2BIG if not); a
+ * shorter one is taken down to the size of the first release (EINVAL below it).
+ * Reserved fields must be zero (EINVAL). Unknown flags are EOPNOTSUPP.
+ *
+ * Addresses and lengths are bytes and multiples of the page size. @done is
+ * written on every return, error or not: addr + done is the first address that
+ * was not handled.
+ */
+#ifndef _UAPI_LINUX_UFFDVRAM_H
+#define _UAPI_LINUX_UFFDVRAM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/** UFFDVRAM_ABI - version of this interface, as INFO reports it. */
+#define UFFDVRAM_ABI		1
+
+#define UFFDVRAM_DEVICE		"/dev/uffdvram"
+
+#define UFFDVRAM_TYPE		0xF5
+
+/*
+ * One line per ioctl: name, lower-case name (struct uffdvram_<name>), last
+ * member of the first release (which sets the minimum size). This list makes
+ * the command numbers here, and the dispatch table and the length tests
+ * elsewhere. New lines go at the end.
+ */
+#define UFFDVRAM_IOCTLS(X)					\
+	X(INFO,			info,			slot_quota)	\
+	X(OPEN_PID,		open_pid,		fd)		\
+	X(POOL_ATTACH,		pool_attach,		pci_bar)	\
+	X(POOL_DETACH,		pool_detach,		left)		\
+	X(RANGE_REGISTER,	range_register,		pool_off)	\
+	X(RANGE_UNREGISTER,	range_unregister,	__reserved)	\
+	X(MIGRATE,		migrate,		first)		\
+	X(QUERY,		query,			count)
+
+enum {
+	UFFDVRAM_CMD_BASE = 0x80,
+#define UFFDVRAM_CMD_NR_(NAME, name, last)	UFFDVRAM_CMD_##NAME,
+	UFFDVRAM_CMD_FIRST_ = UFFDVRAM_CMD_BASE - 1,
+	UFFDVRAM_IOCTLS(UFFDVRAM_CMD_NR_)
+#undef UFFDVRAM_CMD_NR_
+	UFFDVRAM_CMD_END
+};
+
+/**
+ * struct uffdvram_info - what this module and this kernel can do
+ * @size: sizeof(struct uffdvram_info)
+ * @flags: must be 0
+ * @abi: out: UFFDVRAM_ABI of the module
+ * @n_pools: out: pools that this context may use
+ * @features: out: UFFDVRAM_FEATURE_*
+ * @page_sizes: out: bit n: entries of 1 << n bytes can live in VRAM
+ * @max_ranges: out: ranges that one address space may have
+ * @slot_quota: out: slots that the caller's user may hold, ~0 for no limit
+ */
+struct uffdvram_info {
+	__u32 size;
+	__u32 flags;
+	__u32 abi;
+	__u32 n_pools;
+	__u64 features;
+	__u64 page_sizes;
+	__u64 max_ranges;
+	__u64 slot_quota;
+};
+#define UFFDVRAM_INFO			_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_INFO)
+
+/** UFFDVRAM_FEATURE_VRAM - the kernel has DEVICE_PRIVATE: pages can move. */
+#define UFFDVRAM_FEATURE_VRAM		(1ULL << 0)
+/** UFFDVRAM_FEATURE_OPEN_PID - OPEN_PID is enabled (module parameter). */
+#define UFFDVRAM_FEATURE_OPEN_PID	(1ULL << 1)
+/** UFFDVRAM_FEATURE_SIM - the simulated backend is built in. */
+#define UFFDVRAM_FEATURE_SIM		(1ULL << 2)
+
+/**
+ * struct uffdvram_open_pid - a context for another, running process
+ * @size: sizeof(struct uffdvram_open_pid)
+ * @flags: must be 0
+ * @pidfd: the process, as a descriptor of pidfd_open(2)
+ * @fd: out: the new context, close-on-exec
+ *
+ * For administrators: CAP_SYS_PTRACE in the initial user namespace and over the
+ * target, and the module parameter open_pid=1.
+ *
+ * Errors: EOPNOTSUPP (disabled), EPERM, EBADF (not a pidfd), ESRCH (the
+ * process is gone or has no address space), EMFILE, ENOMEM.
+ */
+struct uffdvram_open_pid {
+	__u32 size;
+	__u32 flags;
+	__s32 pidfd;
+	__s32 fd;
+};
+#define UFFDVRAM_OPEN_PID		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_OPEN_PID)
+
+/** enum uffdvram_backend - what stands behind a pool */
+enum uffdvram_backend_id {
+	UFFDVRAM_BACKEND_SIM = 1,	/* system RAM that plays VRAM */
+	UFFDVRAM_BACKEND_PCI = 2,	/* a memory BAR of a PCI function */
+	UFFDVRAM_BACKEND_NVIDIA = 3,	/* an NVIDIA GPU, R550 or newer */
+};
+
+/**
+ * struct uffdvram_pool_attach - attach VRAM as a pool
+ * @size: sizeof(struct uffdvram_pool_attach)
+ * @flags: UFFDVRAM_POOL_*
+ * @backend: enum uffdvram_backend_id
+ * @pool: out: number of the new pool, never 0
+ * @addr: device address, or offset into the BAR; 0 for UFFDVRAM_BACKEND_SIM
+ * @bytes: size of the pool
+ * @pci_sbdf: segment << 16 | bus << 8 | devfn; 0 for UFFDVRAM_BACKEND_SIM
+ * @pci_bar: number of the BAR; 0 for UFFDVRAM_BACKEND_SIM
+ *
+ * A pool belongs to the context that attached it and ends with it, unless it is
+ * shared. What it costs the host (64 bytes per page, and the memory of a
+ * simulated pool) counts against the caller's RLIMIT_MEMLOCK, unless the caller
+ * has CAP_IPC_LOCK.
+ *
+ * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag),
+ * EINVAL, EPERM (SHARED without CAP_SYS_ADMIN), ENOMEM (host memory, or over
+ * RLIMIT_MEMLOCK), ENOSPC (no free device address space, or too many pools).
+ */
+struct uffdvram_pool_attach {
+	__u32 size;
+	__u32 flags;
+	__u32 backend;
+	__u32 pool;
+	__u64 addr;
+	__u64 bytes;
+	__u32 pci_sbdf;
+	__u32 pci_bar;
+};
+#define UFFDVRAM_POOL_ATTACH		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_POOL_ATTACH)
+
+/** UFFDVRAM_POOL_SHARED - every context may use it, until it is detached. */
+#define UFFDVRAM_POOL_SHARED		(1U << 0)
+/** UFFDVRAM_POOL_FORCE - take a device although a driver holds it. */
+#define UFFDVRAM_POOL_FORCE		(1U << 1)
+
+/**
+ * struct uffdvram_pool_detach - bring a pool's pages home and release it
+ * @size: sizeof(struct uffdvram_pool_detach)
+ * @flags: UFFDVRAM_DETACH_*
+ * @pool: the pool
+ * @__reserved: must be 0
+ * @left: out: slots still in use; 0 on success
+ *
+ * Takes no new page from the first call on, waits (killably) until every slot
+ * is free. After an error the pool stays half detached: call again.
+ *
+ * Errors: ENODEV (no such pool of this context), EPERM (a shared pool without
+ * CAP_SYS_ADMIN), EBUSY (another detach of it is under way), ENOMEM (no host
+ * memory for what is left), EINTR, EOPNOTSUPP.
+ */
+struct uffdvram_pool_detach {
+	__u32 size;
+	__u32 flags;
+	__u32 pool;
+	__u32 __reserved;
+	__u64 left;
+};
+#define UFFDVRAM_POOL_DETACH		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_POOL_DETACH)
+
+/** UFFDVRAM_DETACH_DISCARD - do not copy: what is left becomes poison. */
+#define UFFDVRAM_DETACH_DISCARD		(1U << 0)
+
+/**
+ * struct uffdvram_range_register - make a piece of memory known
+ * @size: sizeof(struct uffdvram_range_register)
+ * @flags: UFFDVRAM_RANGE_*
+ * @pool: where MIGRATE puts its pages; 0: nowhere (no pool yet)
+ * @range: out: number of the range in this context, never 0
+ * @addr: first byte
+ * @len: bytes
+ * @pool_off: with UFFDVRAM_RANGE_LINEAR: offset of @addr in the pool; else 0
+ *
+ * The piece must be private anonymous memory at the time of the call. Ranges of
+ * one address space do not overlap, in whichever context they were made.
+ *
+ * Errors: EINVAL (alignment, overflow, not private anonymous memory), ENOENT
+ * (nothing is mapped in part of it), EBUSY (overlaps a range), ENODEV (no such
+ * pool), ENOSPC (max_ranges), ESRCH, ENOMEM, EINTR, EOPNOTSUPP.
+ */
+struct uffdvram_range_register {
+	__u32 size;
+	__u32 flags;
+	__u32 pool;
+	__u32 range;
+	__u64 addr;
+	__u64 len;
+	__u64 pool_off;
+};
+#define UFFDVRAM_RANGE_REGISTER		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_RANGE_REGISTER)
+
+/** UFFDVRAM_RANGE_LINEAR - page x always lives at pool_off + x. */
+#define UFFDVRAM_RANGE_LINEAR		(1U << 0)
+/** UFFDVRAM_RANGE_EXCLUSIVE - cannot be split, moved or inherited. */
+#define UFFDVRAM_RANGE_EXCLUSIVE	(1U << 1)
+
+/**
+ * struct uffdvram_range_unregister - forget a range
+ * @size: sizeof(struct uffdvram_range_unregister)
+ * @flags: must be 0
+ * @range: the range
+ * @__reserved: must be 0
+ *
+ * Its pages stay where they are. Those in VRAM are brought home by a worker, or
+ * by the first access.
+ *
+ * Errors: ENOENT (no such range in this context).
+ */
+struct uffdvram_range_unregister {
+	__u32 size;
+	__u32 flags;
+	__u32 range;
+	__u32 __reserved;
+};
+#define UFFDVRAM_RANGE_UNREGISTER	_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_RANGE_UNREGISTER)
+
+/** enum uffdvram_stay - why MIGRATE left a page where it was */
+enum uffdvram_stay {
+	UFFDVRAM_STAY_MISSING = 0,	/* a hole or zero page that userfaultfd watches; to RAM: a hole */
+	UFFDVRAM_STAY_SWAPPED = 1,	/* swapped out */
+	UFFDVRAM_STAY_PINNED = 2,	/* somebody holds a reference */
+	UFFDVRAM_STAY_SHARED = 3,	/* merged by KSM, or shared with a forked process */
+	UFFDVRAM_STAY_POISONED = 4,	/* poisoned: there is nothing to move */
+	UFFDVRAM_STAY_NO_SLOT = 5,	/* the pool is full */
+	UFFDVRAM_STAY_QUOTA = 6,	/* the user's quota of slots is used up */
+	UFFDVRAM_STAY_NO_MEMORY = 7,	/* no host memory for it */
+	UFFDVRAM_STAY_COPY_FAILED = 8,	/* the backend could not copy it */
+	UFFDVRAM_STAY_LARGE_FOLIO = 9,	/* part of a large folio that this kernel cannot move */
+	UFFDVRAM_STAY_SLOT_BUSY = 10,	/* linear: another mapping holds its slot */
+	UFFDVRAM_STAY_LEASED = 11,	/* the device is using it */
+	UFFDVRAM_STAY_PRIVATE = 12,	/* only the device may have it */
+	UFFDVRAM_STAY_BUSY = 13,	/* it changed all the time: try again */
+	UFFDVRAM_STAY_NOT_ANON = 14,	/* no longer private anonymous memory */
+	UFFDVRAM_STAY_MAX_ = 16
+};
+
+/**
+ * struct uffdvram_migrate - move pages of ranges into VRAM, or home
+ * @size: sizeof(struct uffdvram_migrate)
+ * @flags: UFFDVRAM_MIGRATE_*
+ * @addr: first byte
+ * @len: bytes
+ * @done: out: bytes handled
+ * @moved: out: pages that moved
+ * @already: out: pages that were there before
+ * @stayed: out: pages that did not move, by enum uffdvram_stay
+ * @first: out: for each cause with stayed != 0, an address of such a page
+ *
+ * moved + already + all stayed = done / page size. Pages that stay are no
+ * error. A hole of memory that userfaultfd does not watch becomes a zeroed page
+ * in VRAM.
+ *
+ * Errors: EINVAL (alignment, overflow), ENOENT (addr + done is in no range),
+ * ENODEV (the range there has no pool, or its pool is being detached), ENOMEM,
+ * ESRCH, EINTR, EOPNOTSUPP.
+ */
+struct uffdvram_migrate {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 len;
+	__u64 done;
+	__u64 moved;
+	__u64 already;
+	__u64 stayed[UFFDVRAM_STAY_MAX_];
+	__u64 first[UFFDVRAM_STAY_MAX_];
+};
+#define UFFDVRAM_MIGRATE		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_MIGRATE)
+
+/** UFFDVRAM_MIGRATE_TO_RAM - bring home; without it: to the range's pool. */
+#define UFFDVRAM_MIGRATE_TO_RAM		(1U << 0)
+
+/** enum uffdvram_state - where a page lives */
+enum uffdvram_state {
+	UFFDVRAM_STATE_OTHER = 0,	/* missing, swapped out, on the move */
+	UFFDVRAM_STATE_PRESENT = 1,	/* in RAM */
+	UFFDVRAM_STATE_VRAM = 2,	/* in a pool of this module */
+	UFFDVRAM_STATE_POISON = 3,	/* poisoned, or its data was lost */
+	/* The rest are only indices of uffdvram_query.count. */
+	UFFDVRAM_STATE_PRIVATE = 4,	/* pages with UFFDVRAM_REGION_PRIVATE */
+	UFFDVRAM_STATE_LEASED = 5,	/* pages with UFFDVRAM_REGION_LEASED */
+	UFFDVRAM_STATE_HUGE = 6,	/* pages with UFFDVRAM_REGION_HUGE */
+	UFFDVRAM_STATE_MAX_ = 8
+};
+
+/**
+ * struct uffdvram_region - a run of pages in one state
+ * @start: first byte
+ * @end: first byte after it
+ * @state: enum uffdvram_state, up to UFFDVRAM_STATE_POISON
+ * @flags: UFFDVRAM_REGION_*
+ */
+struct uffdvram_region {
+	__u64 start;
+	__u64 end;
+	__u32 state;
+	__u32 flags;
+};
+
+/** UFFDVRAM_REGION_PRIVATE - only the device may touch these. */
+#define UFFDVRAM_REGION_PRIVATE		(1U << 0)
+/** UFFDVRAM_REGION_LEASED - the device is using these. */
+#define UFFDVRAM_REGION_LEASED		(1U << 1)
+/** UFFDVRAM_REGION_HUGE - mapped by entries of 2 MiB. */
+#define UFFDVRAM_REGION_HUGE		(1U << 2)
+
+/**
+ * struct uffdvram_query - where pages live
+ * @size: sizeof(struct uffdvram_query)
+ * @flags: must be 0
+ * @addr: first byte
+ * @len: bytes
+ * @vec: user pointer to an array of struct uffdvram_region; 0: only count
+ * @vec_len: elements of @vec
+ * @used: out: elements written
+ * @done: out: bytes handled; short of @len, without an error, when @vec is full
+ * @count: out: pages by enum uffdvram_state, of the bytes handled
+ *
+ * Any addresses of the address space may be asked for. Neighbouring pages of
+ * one state and flags make one region.
+ *
+ * Errors: EINVAL (alignment, overflow, vec without vec_len or the reverse),
+ * EFAULT, ENOMEM, ESRCH, EINTR.
+ */
+struct uffdvram_query {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 len;
+	__u64 vec;
+	__u64 vec_len;
+	__u64 used;
+	__u64 done;
+	__u64 count[UFFDVRAM_STATE_MAX_];
+};
+#define UFFDVRAM_QUERY			_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_QUERY)
+
+#endif /* _UAPI_LINUX_UFFDVRAM_H */

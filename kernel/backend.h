@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What stands behind a pool. A backend knows offsets and system pages; it never
+ * sees a device page, a VMA, an mm or a range.
+ */
+#ifndef _UFFDVRAM_BACKEND_H
+#define _UFFDVRAM_BACKEND_H
+
+#include <linux/mm_types.h>
+#include <linux/types.h>
+
+struct dentry;
+struct uffdvram_pool_attach;
+struct uffdvram_backend_ops;
+
+/**
+ * struct uffdvram_backend - one piece of memory behind one pool
+ * @ops: how to reach it
+ * @bytes: its size
+ * @priv: the backend's own
+ */
+struct uffdvram_backend {
+	const struct uffdvram_backend_ops *ops;
+	u64 bytes;
+	void *priv;
+};
+
+/**
+ * struct uffdvram_xfer - one copy
+ * @off: byte offset in the pool
+ * @ram: system page; a folio of @order
+ * @order: 0 for a page of 4 KiB
+ * @err: out: 0, or what went wrong with this one
+ */
+struct uffdvram_xfer {
+	u64 off;
+	struct page *ram;
+	unsigned int order;
+	int err;
+};
+
+/**
+ * struct uffdvram_backend_ops - what a backend does
+ * @name: as the administrator sees it
+ * @id: enum uffdvram_backend_id
+ * @host_pages: system pages that a pool of so many bytes costs
+ * @attach: make the memory reachable. May sleep, may fail.
+ * @detach: undo. Nothing uses it any more. Cannot fail.
+ * @to_vram: copy @n pages in, each for itself (@err); returns how many failed.
+ *	Runs under mmap_lock and folio locks: no allocation, no user memory. The
+ *	bytes are visible to every later @to_ram when it returns.
+ * @to_ram: likewise, out.
+ * @clear: zero one page of @order at @off; 0 or an errno
+ */
+struct uffdvram_backend_ops {
+	const char *name;
+	u32 id;
+	unsigned long (*host_pages)(u64 bytes);
+	int (*attach)(struct uffdvram_backend *b,
+		      const struct uffdvram_pool_attach *arg);
+	void (*detach)(struct uffdvram_backend *b);
+	unsigned int (*to_vram)(struct uffdvram_backend *b,
+				struct uffdvram_xfer *x, unsigned int n);
+	unsigned int (*to_ram)(struct uffdvram_backend *b,
+			       struct uffdvram_xfer *x, unsigned int n);
+	int (*clear)(struct uffdvram_backend *b, u64 off, unsigned int order);
+};
+
+extern const struct uffdvram_backend_ops uffdvram_backend_sim;
+
+void uffdvram_sim_debugfs(struct dentry *parent);
+int uffdvram_sim_flip(struct uffdvram_backend *b, u64 off);
+
+#endif /* _UFFDVRAM_BACKEND_H */

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/file.h>
+#include <linux/magic.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "context.h"
+#include "lock.h"
+#include "range.h"
+#include "vram.h"
+
+/* Address spaces by their mm; rank 2. */
+static DEFINE_MUTEX(uffdvram_mms_lock);
+static DEFINE_XARRAY(uffdvram_mms);
+
+static struct uffdvram_mm *mm_new(struct mm_struct *mm)
+{
+	struct uffdvram_mm *umm = kzalloc(sizeof(*umm), GFP_KERNEL_ACCOUNT);
+
+	if (!umm)
+		return NULL;
+	umm->mm = mm;
+	kref_init(&umm->ref);
+	mutex_init(&umm->lock);
+	mt_init(&umm->ranges);
+	return umm;
+}
+
+/* The one struct uffdvram_mm of @mm, with a reference; NULL without memory. */
+static struct uffdvram_mm *mm_get(struct mm_struct *mm)
+{
+	unsigned long index = (unsigned long)mm;
+	struct uffdvram_mm *umm;
+
+	mutex_lock(&uffdvram_mms_lock);
+	umm = xa_load(&uffdvram_mms, index);
+	if (umm) {
+		kref_get(&umm->ref);
+		goto out_unlock;
+	}
+	umm = mm_new(mm);
+	if (!umm)
+		goto out_unlock;
+	if (xa_is_err(xa_store(&uffdvram_mms, index, umm, GFP_KERNEL_ACCOUNT))) {
+		kfree(umm);
+		umm = NULL;
+		goto out_unlock;
+	}
+	mmgrab(mm);
+out_unlock:
+	mutex_unlock(&uffdvram_mms_lock);
+	return umm;
+}
+
+static void mm_free(struct kref *ref)
+{
+	struct uffdvram_mm *umm = container_of(ref, struct uffdvram_mm, ref);
+
+	lockdep_assert_held(&uffdvram_mms_lock);
+	xa_erase(&uffdvram_mms, (unsigned long)umm->mm);
+	mutex_unlock(&uffdvram_mms_lock);
+	mtree_destroy(&umm->ranges);
+	mmdrop(umm->mm);
+	kfree(umm);
+}
+
+void uffdvram_mm_put(struct uffdvram_mm *umm)
+{
+	kref_put_mutex(&umm->ref, mm_free, &uffdvram_mms_lock);
+}
+
+/**
+ * uffdvram_ctx_new() - make a context
+ * @mm: what it acts on; the caller holds a reference
+ *
+ * Return: the context, or ERR_PTR(-ENOMEM).
+ */
+struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm)
+{
+	struct uffdvram_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+
+	if (!ctx)
+		return ERR_PTR(-ENOMEM);
+	ctx->umm = mm_get(mm);
+	if (!ctx->umm) {
+		kfree(ctx);
+		return ERR_PTR(-ENOMEM);
+	}
+	xa_init_flags(&ctx->ranges, XA_FLAGS_ALLOC1);
+	return ctx;
+}
+
+/* The pools that the context attached for itself end with it. */
+static void ctx_retire_pools(struct uffdvram_ctx *ctx)
+{
+	struct uffdvram_vram *v;
+	u32 id = 0;
+
+	while ((v = uffdvram_vram_next(&id))) {
+		if (!v->shared && v->owner == ctx) {
+			uffdvram_vram_retire(v);
+			uffdvram_vram_kick(v, 0);
+		}
+		uffdvram_vram_put(v);
+	}
+}
+
+/**
+ * uffdvram_ctx_free() - the last reference on the file is gone
+ * @ctx: the context; nobody else uses it
+ *
+ * Drops bookkeeping only: does not wait, needs no memory. Pages in VRAM are
+ * orphans from here on; the workers of their pools bring them home.
+ */
+void uffdvram_ctx_free(struct uffdvram_ctx *ctx)
+{
+	uffdvram_range_drop_all(ctx);
+	ctx_retire_pools(ctx);
+	xa_destroy(&ctx->ranges);
+	uffdvram_mm_put(ctx->umm);
+	kfree(ctx);
+}
+
+/**
+ * uffdvram_ctx_mmget() - keep the context's address space for one call
+ * @ctx: the context
+ *
+ * Return: the mm, to be given back by mmput(); NULL if it is gone.
+ */
+struct mm_struct *uffdvram_ctx_mmget(struct uffdvram_ctx *ctx)
+{
+	struct mm_struct *mm = ctx->umm->mm;
+
+	return mmget_not_zero(mm) ? mm : NULL;
+}
+
+/*
+ * The core's pidfd_pid() is not exported. A pidfd is what lives on pidfs; its
+ * inode names the process and holds a reference on it.
+ */
+static struct pid *ctx_pid_of_file(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (inode->i_sb->s_magic != PID_FS_MAGIC || !S_ISREG(inode->i_mode))
+		return ERR_PTR(-EBADF);
+	return get_pid(inode->i_private);
+}
+
+/* Its mm; not while an exec is about to change it and its credentials. */
+static struct mm_struct *ctx_mm_of_task(struct task_struct *task)
+{
+	struct mm_struct *mm;
+
+	if (down_read_killable(&task->signal->exec_update_lock))
+		return ERR_PTR(-EINTR);
+	mm = get_task_mm(task);
+	up_read(&task->signal->exec_update_lock);
+	return mm ?: ERR_PTR(-ESRCH);
+}
+
+/**
+ * uffdvram_ctx_mm_of_pidfd() - the address space of a running process
+ * @pidfd: a descriptor of the caller's
+ *
+ * The caller has CAP_SYS_PTRACE in the initial user namespace, and with it over
+ * every process, whatever namespace that lives in.
+ *
+ * Return: the mm, to be given back by mmput(); ERR_PTR() of -EBADF (not a
+ * pidfd), -ESRCH (gone, or without an address space), -EINTR.
+ */
+struct mm_struct *uffdvram_ctx_mm_of_pidfd(int pidfd)
+{
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct file *file = fget(pidfd);
+	struct pid *pid;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	pid = ctx_pid_of_file(file);
+	fput(file);
+	if (IS_ERR(pid))
+		return ERR_CAST(pid);
+	task = get_pid_task(pid, PIDTYPE_TGID);
+	put_pid(pid);
+	if (!task)
+		return ERR_PTR(-ESRCH);
+	mm = ctx_mm_of_task(task);
+	put_task_struct(task);
+	return mm;
+}

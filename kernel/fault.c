@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A CPU touches a page that lives in VRAM: bring it home.
+ *
+ * The core calls with mmap_lock held for reading and a reference on the page.
+ * Newer kernels also hold the page's lock, so that one fault at a time gets
+ * here; older ones let all of them in, and each one's reference keeps the others
+ * from migrating. Hence the gate: one brings the page home, the others give up
+ * their references at once and come again.
+ */
+#include <linux/gfp.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+
+#include "fault.h"
+#include "lock.h"
+#include "stat.h"
+#include "trace.h"
+#include "vram.h"
+
+/* How often the one in the gate tries while others drop their references. */
+#define FAULT_TRIES	16
+
+/*
+ * Have the fault taken again. Where the caller allows it, mmap_lock is dropped,
+ * so that nobody spins with it held.
+ */
+static vm_fault_t fault_again(struct vm_fault *vmf)
+{
+	uffdvram_stat_inc(fault_retries);
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY)) {
+		cond_resched();
+		return 0;
+	}
+	if (!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
+		mmap_read_unlock(vmf->vma->vm_mm);
+	return VM_FAULT_RETRY;
+}
+
+static vm_fault_t fault_poison(void)
+{
+	uffdvram_stat_inc(fault_errors);
+	return VM_FAULT_HWPOISON | VM_FAULT_SET_HINDEX(0);
+}
+
+/**
+ * fault_try() - bring one page home, once
+ * @vmf: the fault; vmf->page is the device page
+ * @v: its pool
+ * @ram: in: a fresh page; out: NULL if it is used
+ *
+ * Return: 0 when the page has moved, -EAGAIN when it could not just now, -EIO
+ * when its data is lost.
+ */
+static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
+		     struct page **ram)
+{
+	unsigned long slot = uffdvram_slot_of(v, vmf->page);
+	unsigned long addr = vmf->address & PAGE_MASK;
+	unsigned long src = 0, dst = 0;
+	struct uffdvram_xfer xfer = {
+		.off = uffdvram_slot_off(slot),
+		.ram = *ram,
+	};
+	struct migrate_vma args = {
+		.vma = vmf->vma,
+		.start = addr,
+		.end = addr + PAGE_SIZE,
+		.src = &src,
+		.dst = &dst,
+		.pgmap_owner = UFFDVRAM_PGMAP_OWNER,
+		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+		.fault_page = vmf->page,
+	};
+	int ret = -EAGAIN;
+
+	if (migrate_vma_setup(&args))
+		return -EAGAIN;
+	/* Another page may be here by now: it is not ours to judge. */
+	if ((src & MIGRATE_PFN_MIGRATE) &&
+	    migrate_pfn_to_page(src) == vmf->page) {
+		if (v->backend.ops->to_ram(&v->backend, &xfer, 1)) {
+			uffdvram_slot_lose(&v->slots, slot);
+			ret = -EIO;
+		} else {
+			lock_page(*ram);
+			dst = migrate_pfn(page_to_pfn(*ram));
+			*ram = NULL;
+		}
+	}
+	migrate_vma_pages(&args);
+	if (dst && (src & MIGRATE_PFN_MIGRATE))
+		ret = 0;
+	migrate_vma_finalize(&args);
+	return ret;
+}
+
+static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
+{
+	unsigned int tries;
+	struct page *ram = NULL;
+	int ret = -EAGAIN;
+
+	for (tries = 0; ret == -EAGAIN && tries < FAULT_TRIES; tries++) {
+		if (!ram)
+			ram = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma,
+					     vmf->address & PAGE_MASK);
+		if (!ram)
+			return VM_FAULT_OOM;
+		if (tries)
+			cond_resched();
+		ret = fault_try(vmf, v, &ram);
+	}
+	if (ram)
+		__free_page(ram);
+	if (ret == -EIO)
+		return fault_poison();
+	if (ret == -EAGAIN)
+		return fault_again(vmf);
+	uffdvram_stat_inc(fault_pages);
+	return 0;
+}
+
+static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
+{
+	struct uffdvram_vram *v = uffdvram_vram_of(vmf->page);
+	unsigned long slot = uffdvram_slot_of(v, vmf->page);
+	vm_fault_t ret;
+
+	uffdvram_stat_inc(faults);
+	if (uffdvram_slot_is_lost(&v->slots, slot)) {
+		ret = fault_poison();
+	} else if (!uffdvram_slot_gate_enter(&v->slots, slot)) {
+		ret = fault_again(vmf);
+	} else {
+		ret = fault_in_gate(vmf, v);
+		uffdvram_slot_gate_leave(&v->slots, slot);
+	}
+	trace_uffdvram_fault(v->id, slot, vmf->address, ret);
+	return ret;
+}
+
+const struct dev_pagemap_ops uffdvram_pagemap_ops = {
+	.migrate_to_ram = fault_migrate_to_ram,
+	UFFDVRAM_PGMAP_FREE_OP(uffdvram_vram_page_free,
+			       uffdvram_vram_folio_free),
+};

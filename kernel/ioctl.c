@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From a file descriptor to the handler of an ioctl: copy in, run, copy out,
+ * finish or undo. The table is made from UFFDVRAM_IOCTLS.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/capability.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/sched/mm.h>
+#include <linux/uaccess.h>
+
+#include <linux/uffdvram.h>
+
+#include "context.h"
+#include "ioctl.h"
+#include "move.h"
+#include "pool.h"
+#include "query.h"
+#include "range.h"
+#include "ucmd.h"
+#include "vram.h"
+
+/* Flags that this release knows, by ioctl. */
+#define IOCTL_FLAGS_INFO		0
+#define IOCTL_FLAGS_OPEN_PID		0
+#define IOCTL_FLAGS_POOL_ATTACH		UFFDVRAM_POOL_SHARED
+#define IOCTL_FLAGS_POOL_DETACH		UFFDVRAM_DETACH_DISCARD
+#define IOCTL_FLAGS_RANGE_REGISTER	0
+#define IOCTL_FLAGS_RANGE_UNREGISTER	0
+#define IOCTL_FLAGS_MIGRATE		UFFDVRAM_MIGRATE_TO_RAM
+#define IOCTL_FLAGS_QUERY		0
+
+bool uffdvram_open_pid_allowed;
+
+static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
+{
+	struct uffdvram_info *arg = ucmd->cmd;
+	struct uffdvram_vram *v;
+	u32 id = 0;
+
+	arg->abi = UFFDVRAM_ABI;
+	arg->n_pools = 0;
+	while ((v = uffdvram_vram_next(&id))) {
+		arg->n_pools += uffdvram_vram_allowed(v, ucmd->ctx);
+		uffdvram_vram_put(v);
+	}
+	arg->features = 0;
+	arg->page_sizes = 0;
+	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
+		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM;
+		arg->page_sizes |= PAGE_SIZE;
+	}
+	if (READ_ONCE(uffdvram_open_pid_allowed))
+		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
+	arg->max_ranges = UFFDVRAM_MAX_RANGES;
+	arg->slot_quota = ~0ULL;
+	return 0;
+}
+
+static void open_pid_finish(struct uffdvram_ucmd *ucmd, bool ok)
+{
+	struct uffdvram_open_pid *arg = ucmd->cmd;
+
+	if (ok) {
+		fd_install(arg->fd, ucmd->obj);
+	} else {
+		put_unused_fd(arg->fd);
+		fput(ucmd->obj);
+	}
+}
+
+/* A file like one of the device's, for a context on @mm. */
+static struct file *open_pid_file(struct mm_struct *mm)
+{
+	struct uffdvram_ctx *ctx = uffdvram_ctx_new(mm);
+	struct file *file;
+
+	if (IS_ERR(ctx))
+		return ERR_CAST(ctx);
+	file = anon_inode_getfile("[uffdvram]", &uffdvram_fops, ctx, O_RDWR);
+	if (IS_ERR(file))
+		uffdvram_ctx_free(ctx);
+	return file;
+}
+
+static int uffdvram_ioctl_open_pid(struct uffdvram_ucmd *ucmd)
+{
+	struct uffdvram_open_pid *arg = ucmd->cmd;
+	struct mm_struct *mm;
+	struct file *file;
+	int fd;
+
+	arg->fd = -1;
+	if (!READ_ONCE(uffdvram_open_pid_allowed))
+		return -EOPNOTSUPP;
+	if (!capable(CAP_SYS_PTRACE))
+		return -EPERM;
+	mm = uffdvram_ctx_mm_of_pidfd(arg->pidfd);
+	if (IS_ERR(mm))
+		return PTR_ERR(mm);
+	file = open_pid_file(mm);
+	mmput(mm);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		fput(file);
+		return fd;
+	}
+	arg->fd = fd;
+	ucmd->obj = file;
+	ucmd->finish = open_pid_finish;
+	return 0;
+}
+
+struct ioctl_op {
+	u32 size;
+	u32 min_size;
+	u32 flags;
+	int (*run)(struct uffdvram_ucmd *ucmd);
+};
+
+#define IOCTL_OP(NAME, name, last)					\
+	[UFFDVRAM_CMD_##NAME - UFFDVRAM_CMD_BASE] = {			\
+		.size = sizeof(struct uffdvram_##name),			\
+		.min_size = offsetofend(struct uffdvram_##name, last),	\
+		.flags = IOCTL_FLAGS_##NAME,				\
+		.run = uffdvram_ioctl_##name,				\
+	},
+static const struct ioctl_op ioctl_ops[] = {
+	UFFDVRAM_IOCTLS(IOCTL_OP)
+};
+
+#define IOCTL_MEMBER(NAME, name, last)	struct uffdvram_##name name;
+union ioctl_arg {
+	struct {
+		u32 size;
+		u32 flags;
+	} head;
+	UFFDVRAM_IOCTLS(IOCTL_MEMBER)
+};
+
+static const struct ioctl_op *ioctl_find(unsigned int cmd)
+{
+	unsigned int nr = _IOC_NR(cmd) - UFFDVRAM_CMD_BASE;
+
+	if (nr >= ARRAY_SIZE(ioctl_ops) ||
+	    cmd != _IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_BASE + nr))
+		return NULL;
+	return &ioctl_ops[array_index_nospec(nr, ARRAY_SIZE(ioctl_ops))];
+}
+
+static long ioctl_run(struct file *file, unsigned int cmd, unsigned long uarg)
+{
+	struct uffdvram_ucmd ucmd = { .ctx = file->private_data };
+	void __user *ubuf = (void __user *)uarg;
+	const struct ioctl_op *op = ioctl_find(cmd);
+	union ioctl_arg arg = {};
+	u32 size;
+	int ret;
+
+	if (!op)
+		return -ENOTTY;
+	if (get_user(size, (u32 __user *)ubuf))
+		return -EFAULT;
+	if (size < op->min_size)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(&arg, op->size, ubuf, size);
+	if (ret)
+		return ret;
+	/* The caller may have changed it between the two reads. */
+	arg.head.size = size;
+
+	ucmd.cmd = &arg;
+	ret = (arg.head.flags & ~op->flags) ? -EOPNOTSUPP : op->run(&ucmd);
+	if (copy_to_user(ubuf, &arg, min(size, op->size)) && !ret)
+		ret = -EFAULT;
+	if (ucmd.finish)
+		ucmd.finish(&ucmd, !ret);
+	return ret;
+}
+
+static int ioctl_open(struct inode *inode, struct file *file)
+{
+	struct uffdvram_ctx *ctx;
+
+	/* A context acts on its opener's memory: a kernel thread has none. */
+	if (!current->mm)
+		return -ESRCH;
+	ctx = uffdvram_ctx_new(current->mm);
+	if (IS_ERR(ctx))
+		return PTR_ERR(ctx);
+	file->private_data = ctx;
+	return 0;
+}
+
+static int ioctl_release(struct inode *inode, struct file *file)
+{
+	uffdvram_ctx_free(file->private_data);
+	return 0;
+}
+
+const struct file_operations uffdvram_fops = {
+	.owner = THIS_MODULE,
+	.open = ioctl_open,
+	.release = ioctl_release,
+	.unlocked_ioctl = ioctl_run,
+	.compat_ioctl = compat_ptr_ioctl,
+};

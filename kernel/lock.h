@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The lock catalogue. Locks are taken in this order, outermost first; what
+ * each protects stands at its field.
+ *
+ *  1. uffdvram_vram.detach	mutex; one pass over a pool's slots at a time
+ *  2. uffdvram_mms_lock	mutex; the table of address spaces
+ *  3. uffdvram_mm.lock		mutex; the ranges of an address space
+ *  4. mmap_lock		of the address space of a context
+ *  5. folio locks		taken by the core's migrate_*() with trylock only,
+ *				by us on pages that nobody else knows yet
+ *  6. page table locks
+ *  7. uffdvram_slots.lock	spinlock, irqs off; the search for free slots
+ *
+ * 2 and 3 are never held together with 4: a range is looked up under 3,
+ * referenced, and used without it.
+ *
+ * Rules that hold everywhere:
+ *  - No user memory is touched with any of these held: it may itself live in
+ *    VRAM, and its fault wants mmap_lock, folio locks and the slot's gate.
+ *  - A fault (fault.c) runs with mmap_lock held for reading, and takes nothing
+ *    from 1 to 4.
+ *  - folio_free() runs in atomic context and takes nothing at all.
+ *
+ * A slot's gate (UFFDVRAM_SLOT_GATE) is no lock: nobody waits for it. Who finds
+ * it taken gives up its reference and comes again.
+ */
+#ifndef _UFFDVRAM_LOCK_H
+#define _UFFDVRAM_LOCK_H
+
+#include <linux/lockdep.h>
+#include <linux/mmap_lock.h>
+
+#endif /* _UFFDVRAM_LOCK_H */

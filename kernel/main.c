@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * uffdvram: VRAM that a virtual machine monitor can arm with userfaultfd.
+ *
+ * The memory stays ordinary anonymous memory; its pages live in VRAM as
+ * device-private struct pages of a pagemap of ours. Where to look:
+ *
+ *	ioctl	 dispatch			pool	 attach and detach VRAM
+ *	fault	 a CPU touches a page in VRAM	context	 one open file
+ *	range	 known pieces of memory		move	 the MIGRATE ioctl
+ *	query	 where pages live		migrate	 moves pages of an mm
+ *	evict	 brings pages home by slot	walk	 reads page tables
+ *	vram	 a pool: pagemap and life	slot	 what is used of a pool
+ *	backend	 the memory behind a pool	lock	 the lock catalogue
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include "debugfs.h"
+#include "evict.h"
+#include "ioctl.h"
+#include "vram.h"
+
+module_param_named(open_pid, uffdvram_open_pid_allowed, bool, 0644);
+MODULE_PARM_DESC(open_pid, "allow OPEN_PID to CAP_SYS_PTRACE (default: no)");
+
+static struct miscdevice uffdvram_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "uffdvram",
+	.fops = &uffdvram_fops,
+	.mode = 0600,
+};
+
+static int __init uffdvram_init(void)
+{
+	int ret;
+
+	ret = uffdvram_vram_init(uffdvram_evict_work);
+	if (ret)
+		return ret;
+	ret = misc_register(&uffdvram_misc);
+	if (ret)
+		goto err_vram;
+	uffdvram_debugfs_init();
+	return 0;
+
+err_vram:
+	uffdvram_vram_exit();
+	return ret;
+}
+
+static void __exit uffdvram_exit(void)
+{
+	uffdvram_debugfs_exit();
+	misc_deregister(&uffdvram_misc);
+	uffdvram_vram_exit();
+}
+
+module_init(uffdvram_init);
+module_exit(uffdvram_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("VRAM that virtual machine monitors can arm with userfaultfd");

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _UFFDVRAM_MIGRATE_H
+#define _UFFDVRAM_MIGRATE_H
+
+#include <linux/types.h>
+
+struct mm_struct;
+struct uffdvram_migrate_step;
+struct uffdvram_vram;
+struct vm_area_struct;
+
+/* What became of a page: UFFDVRAM_STAY_*, or one of these. */
+#define UFFDVRAM_DID_MOVE	0xfe
+#define UFFDVRAM_DID_NOTHING	0xff	/* it was there already */
+
+struct uffdvram_migrate_step *uffdvram_migrate_step_alloc(void);
+void uffdvram_migrate_step_free(struct uffdvram_migrate_step *s);
+
+int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			struct uffdvram_vram *v, u32 owner,
+			unsigned long start, unsigned long end);
+int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			 unsigned long start, unsigned long end);
+u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
+			 unsigned int page);
+
+#endif /* _UFFDVRAM_MIGRATE_H */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _UFFDVRAM_RANGE_H
+#define _UFFDVRAM_RANGE_H
+
+#include <linux/kref.h>
+#include <linux/types.h>
+
+struct uffdvram_ctx;
+struct uffdvram_mm;
+struct uffdvram_ucmd;
+struct uffdvram_vram;
+
+#define UFFDVRAM_MAX_RANGES	65536	/* of one address space */
+
+/**
+ * struct uffdvram_range - a piece of memory that is known
+ * @ref: the address space, and calls in progress
+ * @id: its number in its context
+ * @owner: tag that its slots bear
+ * @umm: its address space
+ * @start: first byte
+ * @end: first byte after it
+ * @v: where its pages go, or NULL
+ * @dead: unregistered, though a call in progress may still use it
+ */
+struct uffdvram_range {
+	struct kref ref;
+	u32 id;
+	u32 owner;
+	struct uffdvram_mm *umm;
+	unsigned long start;
+	unsigned long end;
+	struct uffdvram_vram *v;
+	bool dead;
+};
+
+int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd);
+int uffdvram_ioctl_range_unregister(struct uffdvram_ucmd *ucmd);
+
+struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
+					   unsigned long addr);
+void uffdvram_range_put(struct uffdvram_range *r);
+void uffdvram_range_settle(struct uffdvram_range *r);
+void uffdvram_range_drop_all(struct uffdvram_ctx *ctx);
+
+#endif /* _UFFDVRAM_RANGE_H */

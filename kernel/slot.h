@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Slots: which pieces of a pool are taken, by whom, and in what state. Nothing
+ * here knows of pages.
+ */
+#ifndef _UFFDVRAM_SLOT_H
+#define _UFFDVRAM_SLOT_H
+
+#include <linux/atomic.h>
+#include <linux/bits.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+/* Bits of a slot's state. A free slot's state is 0. */
+#define UFFDVRAM_SLOT_USED	BIT(0)	/* handed out */
+#define UFFDVRAM_SLOT_GATE	BIT(1)	/* a fault copies it out just now */
+#define UFFDVRAM_SLOT_LOST	BIT(2)	/* its data cannot be read: poison */
+#define UFFDVRAM_SLOT_PRIVATE	BIT(3)	/* only the device may touch it */
+#define UFFDVRAM_SLOT_LEASED	BIT(4)	/* the device uses it just now */
+#define UFFDVRAM_SLOT_ORDER	GENMASK(11, 8)	/* log2 of its pages */
+
+/**
+ * struct uffdvram_slots - the slots of one pool
+ * @nr: how many
+ * @lock: protects @hint, @closed and the search in @taken; rank 7
+ * @hint: where the next search begins
+ * @closed: hands out no more
+ * @taken: a bit per slot; set under @lock, cleared without it. A lost slot that
+ *	was freed keeps its bit: it is in quarantine.
+ * @state: UFFDVRAM_SLOT_* per slot
+ * @owner: tag of the range that took it, per slot; stable while taken
+ * @used: slots handed out
+ * @lost: slots with UFFDVRAM_SLOT_LOST that are still handed out
+ * @quarantined: lost slots that were freed
+ */
+struct uffdvram_slots {
+	unsigned long nr;
+	spinlock_t lock;
+	unsigned long hint;
+	bool closed;
+	unsigned long *taken;
+	atomic_t *state;
+	u32 *owner;
+	atomic_long_t used;
+	atomic_long_t lost;
+	atomic_long_t quarantined;
+};
+
+int uffdvram_slots_init(struct uffdvram_slots *s, unsigned long nr);
+void uffdvram_slots_destroy(struct uffdvram_slots *s);
+void uffdvram_slots_close(struct uffdvram_slots *s);
+
+unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s, u32 owner,
+				  u32 *slots, unsigned int n, bool *first);
+bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot);
+
+bool uffdvram_slot_gate_enter(struct uffdvram_slots *s, unsigned long slot);
+void uffdvram_slot_gate_leave(struct uffdvram_slots *s, unsigned long slot);
+void uffdvram_slot_lose(struct uffdvram_slots *s, unsigned long slot);
+
+static inline int uffdvram_slot_state(struct uffdvram_slots *s,
+				      unsigned long slot)
+{
+	return atomic_read_acquire(&s->state[slot]);
+}
+
+static inline bool uffdvram_slot_is_lost(struct uffdvram_slots *s,
+					 unsigned long slot)
+{
+	return uffdvram_slot_state(s, slot) & UFFDVRAM_SLOT_LOST;
+}
+
+#endif /* _UFFDVRAM_SLOT_H */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counters since module load, summed over CPUs when read. */
+#ifndef _UFFDVRAM_STAT_H
+#define _UFFDVRAM_STAT_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+
+/* Name, and what it counts. Slots in use are slots_allocated - slots_freed. */
+#define UFFDVRAM_STATS(X)						\
+	X(slots_allocated)	/* slots handed out */			\
+	X(slots_freed)		/* slots given back, lost ones too */	\
+	X(slots_lost)		/* slots whose data could not be read */\
+	X(pages_in)		/* pages copied into VRAM by MIGRATE */	\
+	X(pages_placed)		/* holes that MIGRATE filled in VRAM */	\
+	X(pages_out)		/* pages brought home by MIGRATE */	\
+	X(faults)		/* CPU faults on pages in VRAM */	\
+	X(fault_pages)		/* pages that these brought home */	\
+	X(fault_retries)	/* faults that have to come again */	\
+	X(fault_errors)		/* faults answered by SIGBUS */		\
+	X(evicted)		/* pages brought home by pfn */		\
+	X(migrate_calls)	/* MIGRATE ioctls */			\
+	X(migrate_raced)	/* pages that changed under a MIGRATE */
+
+enum uffdvram_stat {
+#define UFFDVRAM_STAT_ENUM_(name)	UFFDVRAM_STAT_##name,
+	UFFDVRAM_STATS(UFFDVRAM_STAT_ENUM_)
+#undef UFFDVRAM_STAT_ENUM_
+	UFFDVRAM_STAT_NR
+};
+
+struct uffdvram_stats {
+	u64 count[UFFDVRAM_STAT_NR];
+};
+
+DECLARE_PER_CPU(struct uffdvram_stats, uffdvram_stats);
+
+#define uffdvram_stat_add(name, n)					\
+	this_cpu_add(uffdvram_stats.count[UFFDVRAM_STAT_##name], (n))
+#define uffdvram_stat_inc(name)		uffdvram_stat_add(name, 1)
+
+u64 uffdvram_stat_sum(enum uffdvram_stat stat);
+
+#endif /* _UFFDVRAM_STAT_H */

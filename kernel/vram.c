@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include <linux/uffdvram.h>
+
+#include "lock.h"
+#include "vram.h"
+
+/* The core wants whole subsections of struct pages. */
+#define VRAM_PAGEMAP_ALIGN	SZ_2M
+/* A slot's number and a range's tag are 32 bits: 16 TiB of 4 KiB slots. */
+#define VRAM_MAX_BYTES		((u64)U32_MAX << PAGE_SHIFT)
+
+const char uffdvram_pgmap_owner;
+
+/* Pools by number; the entry is NULL while one is being made. */
+static DEFINE_XARRAY_ALLOC1(vram_pools);
+static u32 vram_next_id;
+
+/* Tags of the ranges that live. Slots that bear another tag are orphans. */
+static DEFINE_XARRAY_ALLOC1(vram_owners);
+static u32 vram_next_owner;
+
+static struct workqueue_struct *vram_wq;
+static void (*vram_work_fn)(struct work_struct *work);
+
+/**
+ * uffdvram_vram_init() - prepare for pools
+ * @work: what a pool's worker does (its job is in the layers above)
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int uffdvram_vram_init(void (*work)(struct work_struct *work))
+{
+	vram_work_fn = work;
+	vram_wq = alloc_workqueue("uffdvram", WQ_UNBOUND, 0);
+	return vram_wq ? 0 : -ENOMEM;
+}
+
+/*
+ * Only called when the module's reference count is zero: no file is open and no
+ * slot in use, so only idle pools are left, shared ones and those whose worker
+ * has not come round yet.
+ */
+void uffdvram_vram_exit(void)
+{
+	struct uffdvram_vram *v;
+	u32 id = 0;
+
+	while ((v = uffdvram_vram_next(&id))) {
+		uffdvram_vram_retire(v);
+		uffdvram_vram_quiesce(v);
+		uffdvram_vram_reap(v);
+		uffdvram_vram_put(v);
+	}
+	/* Retired pools without slots have their last work queued: runs it. */
+	destroy_workqueue(vram_wq);
+	xa_destroy(&vram_pools);
+	xa_destroy(&vram_owners);
+}
+
+/* Struct pages, and what the backend takes of the host. */
+static unsigned long vram_host_pages(const struct uffdvram_vram *v)
+{
+	u64 pages = v->backend.bytes >> PAGE_SHIFT;
+
+	return v->backend.ops->host_pages(v->backend.bytes) +
+	       DIV_ROUND_UP_ULL(pages * sizeof(struct page), PAGE_SIZE);
+}
+
+static int vram_charge(struct uffdvram_vram *v)
+{
+	int ret;
+
+	if (!current->mm)
+		return 0;
+	v->charged = vram_host_pages(v);
+	ret = account_locked_vm(current->mm, v->charged, true);
+	if (ret)
+		return ret;
+	mmgrab(current->mm);
+	v->charged_mm = current->mm;
+	return 0;
+}
+
+static void vram_uncharge(struct uffdvram_vram *v)
+{
+	if (!v->charged_mm)
+		return;
+	account_locked_vm(v->charged_mm, v->charged, false);
+	mmdrop(v->charged_mm);
+	v->charged_mm = NULL;
+}
+
+static int vram_map_pages(struct uffdvram_vram *v,
+			  const struct dev_pagemap_ops *ops)
+{
+	u64 bytes = ALIGN(v->backend.bytes, VRAM_PAGEMAP_ALIGN);
+	struct resource *res;
+	void *ret;
+
+	res = request_free_mem_region(&iomem_resource, bytes, "uffdvram");
+	if (IS_ERR(res))
+		return -ENOSPC;
+	v->pgmap.type = MEMORY_DEVICE_PRIVATE;
+	v->pgmap.range.start = res->start;
+	v->pgmap.range.end = res->start + bytes - 1;
+	v->pgmap.nr_range = 1;
+	v->pgmap.ops = ops;
+	v->pgmap.owner = UFFDVRAM_PGMAP_OWNER;
+	v->first_pfn = PHYS_PFN(res->start);
+	v->res = res;
+	ret = memremap_pages(&v->pgmap, numa_node_id());
+	if (IS_ERR(ret)) {
+		release_mem_region(res->start, resource_size(res));
+		return PTR_ERR(ret);
+	}
+	return 0;
+}
+
+static void vram_unmap_pages(struct uffdvram_vram *v)
+{
+	memunmap_pages(&v->pgmap);
+	/* As large as the core made it, not as large as we asked. */
+	release_mem_region(v->res->start, resource_size(v->res));
+}
+
+static int vram_setup(struct uffdvram_vram *v,
+		      const struct uffdvram_pool_attach *arg,
+		      const struct dev_pagemap_ops *pgmap_ops)
+{
+	int ret;
+
+	ret = vram_charge(v);
+	if (ret)
+		return ret;
+	ret = uffdvram_slots_init(&v->slots, v->backend.bytes >> PAGE_SHIFT);
+	if (ret)
+		goto err_uncharge;
+	ret = v->backend.ops->attach(&v->backend, arg);
+	if (ret)
+		goto err_slots;
+	ret = vram_map_pages(v, pgmap_ops);
+	if (ret)
+		goto err_backend;
+	return 0;
+
+err_backend:
+	v->backend.ops->detach(&v->backend);
+err_slots:
+	uffdvram_slots_destroy(&v->slots);
+err_uncharge:
+	vram_uncharge(v);
+	return ret;
+}
+
+/**
+ * uffdvram_vram_create() - make a pool that nobody knows yet
+ * @ops: the backend
+ * @arg: checked for flags, not for values
+ * @owner: the context it belongs to
+ * @pgmap_ops: what happens to its pages
+ *
+ * May sleep; takes the caller's mmap_lock to charge RLIMIT_MEMLOCK.
+ *
+ * Return: a pool with one reference, of the kind that uffdvram_vram_reap()
+ * drops; ERR_PTR() of -EINVAL, -ENODEV, -ENOMEM, -ENOSPC, or what the backend
+ * says.
+ */
+struct uffdvram_vram *
+uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
+		     const struct uffdvram_pool_attach *arg, const void *owner,
+		     const struct dev_pagemap_ops *pgmap_ops)
+{
+	struct uffdvram_vram *v;
+	int ret;
+
+	if (!IS_ENABLED(CONFIG_DEVICE_PRIVATE))
+		return ERR_PTR(-ENODEV);
+	if (!arg->bytes || !PAGE_ALIGNED(arg->bytes) ||
+	    arg->bytes > VRAM_MAX_BYTES)
+		return ERR_PTR(-EINVAL);
+	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
+	if (!v)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&v->ref);
+	mutex_init(&v->detach);
+	init_waitqueue_head(&v->wait);
+	INIT_DELAYED_WORK(&v->work, vram_work_fn);
+	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
+	v->owner = owner;
+	v->backend.ops = ops;
+	v->backend.bytes = arg->bytes;
+	ret = vram_setup(v, arg, pgmap_ops);
+	if (ret) {
+		kfree(v);
+		return ERR_PTR(ret);
+	}
+	return v;
+}
+
+/**
+ * uffdvram_vram_reserve_id() - give a new pool its number
+ * @v: from uffdvram_vram_create()
+ *
+ * Return: 0, -ENOSPC (too many pools) or -ENOMEM.
+ */
+int uffdvram_vram_reserve_id(struct uffdvram_vram *v)
+{
+	int ret = xa_alloc_cyclic(&vram_pools, &v->id, NULL,
+				  XA_LIMIT(1, U32_MAX), &vram_next_id,
+				  GFP_KERNEL_ACCOUNT);
+
+	return ret == -EBUSY ? -ENOSPC : min(ret, 0);
+}
+
+/**
+ * uffdvram_vram_publish() - let others find a pool
+ * @v: with a number
+ */
+void uffdvram_vram_publish(struct uffdvram_vram *v)
+{
+	/* Its place is reserved: this allocates nothing and cannot fail. */
+	WARN_ON_ONCE(xa_is_err(xa_store(&vram_pools, v->id, v, GFP_KERNEL)));
+}
+
+/**
+ * uffdvram_vram_retire() - stop placements, forget the pool's number
+ * @v: a pool, published or not
+ *
+ * Needs no memory, does not wait. Its pages stay where they are.
+ */
+void uffdvram_vram_retire(struct uffdvram_vram *v)
+{
+	uffdvram_slots_close(&v->slots);
+	if (!xchg(&v->retired, true) && v->id)
+		xa_erase(&vram_pools, v->id);
+}
+
+/**
+ * uffdvram_vram_reap() - release the memory of a pool that no slot is in use of
+ * @v: retired
+ *
+ * May sleep. Does nothing the second time, or while slots are in use.
+ */
+void uffdvram_vram_reap(struct uffdvram_vram *v)
+{
+	mutex_lock(&v->detach);
+	if (v->reaped || atomic_long_read(&v->slots.used)) {
+		mutex_unlock(&v->detach);
+		return;
+	}
+	v->reaped = true;
+	/* Waits for a folio_free() that has just brought the count to zero. */
+	vram_unmap_pages(v);
+	v->backend.ops->detach(&v->backend);
+	uffdvram_slots_destroy(&v->slots);
+	vram_uncharge(v);
+	mutex_unlock(&v->detach);
+	uffdvram_vram_put(v);
+}
+
+/**
+ * uffdvram_vram_quiesce() - have the worker do nothing more for a pool
+ * @v: a pool with no slot in use
+ *
+ * Waits for the worker; not to be called by it.
+ */
+void uffdvram_vram_quiesce(struct uffdvram_vram *v)
+{
+	if (cancel_delayed_work_sync(&v->work))
+		uffdvram_vram_put(v);
+}
+
+/**
+ * uffdvram_vram_get() - find a pool by its number
+ * @id: any number
+ *
+ * Return: the pool with a reference, or NULL.
+ */
+struct uffdvram_vram *uffdvram_vram_get(u32 id)
+{
+	struct uffdvram_vram *v;
+
+	xa_lock(&vram_pools);
+	v = xa_load(&vram_pools, id);
+	if (v)
+		kref_get(&v->ref);
+	xa_unlock(&vram_pools);
+	return v;
+}
+
+/**
+ * uffdvram_vram_next() - the next pool, by number
+ * @id: in: number of the last one, 0 to begin; out: number of this one
+ *
+ * Return: the pool with a reference, or NULL after the last.
+ */
+struct uffdvram_vram *uffdvram_vram_next(u32 *id)
+{
+	struct uffdvram_vram *v;
+	unsigned long index = *id;
+
+	xa_lock(&vram_pools);
+	v = xa_find_after(&vram_pools, &index, U32_MAX, XA_PRESENT);
+	if (v)
+		kref_get(&v->ref);
+	xa_unlock(&vram_pools);
+	*id = index;
+	return v;
+}
+
+static void vram_free_struct(struct kref *ref)
+{
+	kfree(container_of(ref, struct uffdvram_vram, ref));
+}
+
+void uffdvram_vram_put(struct uffdvram_vram *v)
+{
+	kref_put(&v->ref, vram_free_struct);
+}
+
+/**
+ * uffdvram_vram_kick() - have the worker look after a pool
+ * @v: the caller has a reference, or a slot of it
+ * @delay: in how many jiffies
+ *
+ * Any context. The pending work holds a reference.
+ */
+void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay)
+{
+	kref_get(&v->ref);
+	if (mod_delayed_work(vram_wq, &v->work, delay))
+		uffdvram_vram_put(v);
+}
+
+/**
+ * uffdvram_vram_alloc() - take slots
+ * @v: the pool
+ * @owner: tag of the range
+ * @slots: out: their numbers
+ * @n: how many are wanted
+ *
+ * While any slot is in use the module stays loaded.
+ *
+ * Return: how many there were.
+ */
+unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v, u32 owner,
+				 u32 *slots, unsigned int n)
+{
+	bool first;
+	unsigned int got = uffdvram_slots_alloc(&v->slots, owner, slots, n,
+						&first);
+
+	if (first)
+		__module_get(THIS_MODULE);
+	return got;
+}
+
+/**
+ * uffdvram_vram_free() - give a slot back
+ * @v: the pool
+ * @slot: a slot in use whose page has no reference
+ *
+ * Any context. After the last slot @v may be gone, unless the caller has a
+ * reference on it or on its pagemap.
+ */
+void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot)
+{
+	if (!uffdvram_slots_free(&v->slots, slot))
+		return;
+	if (READ_ONCE(v->retired))
+		uffdvram_vram_kick(v, 0);
+	wake_up_all(&v->wait);
+	module_put(THIS_MODULE);
+}
+
+/**
+ * uffdvram_vram_page_free() - the last reference on a device page is gone
+ * @page: the page
+ *
+ * The core's callback, in atomic context. It still holds a reference on the
+ * pagemap, so that uffdvram_vram_reap() waits for us to return.
+ */
+void uffdvram_vram_page_free(struct page *page)
+{
+	struct uffdvram_vram *v = uffdvram_vram_of(page);
+
+	uffdvram_vram_free(v, uffdvram_slot_of(v, page));
+}
+
+void uffdvram_vram_folio_free(struct folio *folio)
+{
+	uffdvram_vram_page_free(folio_page(folio, 0));
+}
+
+/**
+ * uffdvram_owner_new() - a tag for a range's slots
+ *
+ * Return: a tag, or 0 when there is no memory for one.
+ */
+u32 uffdvram_owner_new(void)
+{
+	u32 owner;
+
+	if (xa_alloc_cyclic(&vram_owners, &owner, xa_mk_value(1),
+			    XA_LIMIT(1, U32_MAX), &vram_next_owner,
+			    GFP_KERNEL_ACCOUNT) < 0)
+		return 0;
+	return owner;
+}
+
+void uffdvram_owner_end(u32 owner)
+{
+	xa_erase(&vram_owners, owner);
+}
+
+bool uffdvram_owner_lives(u32 owner)
+{
+	return xa_load(&vram_owners, owner);
+}
