@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * uffdvramctl with the module: what a person types, what comes out, how it ends.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "util_mm.h"
+
+#define LEN	MIB(4)
+#define PAGES	(LEN / PAGE)
+#define SEED	3
+
+static char out[16384];
+
+/* Runs a line of shell; its exit status, and in out both of its outputs. */
+static int run(const char *fmt, ...)
+{
+	char line[2048];
+	size_t n = 0, got;
+	va_list ap;
+	int status;
+	FILE *f;
+
+	n = snprintf(line, sizeof(line), "exec 2>&1; ");
+	va_start(ap, fmt);
+	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	va_end(ap);
+	f = popen(line, "r");
+	if (!f)
+		give_up("popen");
+	n = 0;
+	while ((got = fread(out + n, 1, sizeof(out) - 1 - n, f)))
+		n += got;
+	out[n] = '\0';
+	status = pclose(f);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int says(const char *text)
+{
+	if (strstr(out, text))
+		return 1;
+	fprintf(stderr, "# \"%s\" is not in:\n%s", text, out);
+	return 0;
+}
+
+/* Has memory, and says at each word whether its bytes are right. */
+static int target_main(int fd, void *arg)
+{
+	char *mem = map_small(LEN);
+	uint64_t word;
+
+	(void)arg;
+	fill_pages(mem, LEN, SEED);
+	child_tell(fd, ADDR(mem));
+	while (child_hear(fd, &word) && word)
+		child_tell(fd, check_pages(mem, LEN, SEED) == -1);
+	return 0;
+}
+
+FIXTURE(ctl)
+{
+	struct child target;
+	unsigned long addr;
+	int pid;
+};
+
+FIXTURE_SETUP(ctl)
+{
+	uint64_t addr;
+
+	sim_calm();
+	ASSERT_TRUE(uv_wait_slots(0));
+	self->target = child_start(target_main, NULL);
+	ASSERT_TRUE(child_hear(self->target.fd, &addr));
+	self->addr = addr;
+	self->pid = self->target.pid;
+}
+
+FIXTURE_TEARDOWN(ctl)
+{
+	child_kill(&self->target);
+	EXPECT_TRUE(uv_wait_slots(0));
+}
+
+TEST(info)
+{
+	ASSERT_EQ(0, run("uffdvramctl info"));
+	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
+	EXPECT_TRUE(says("features    vram open_pid sim\n"));
+	ASSERT_EQ(0, run("uffdvramctl -j info"));
+	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\",\"features\":[\"vram\",\"open_pid\",\"sim\"],"));
+}
+
+TEST(a_shared_pool)
+{
+	unsigned int n;
+
+	ASSERT_EQ(0, run("uffdvramctl pool attach sim 2M --shared"));
+	ASSERT_EQ(1, sscanf(out, "pool %u: sim 2M shared", &n));
+	ASSERT_EQ(0, run("uffdvramctl pool list | grep '^pool %u: '", n));
+	EXPECT_TRUE(says(": sim 2M shared, 0 of 512 slots used\n"));
+	EXPECT_EQ(0, run("uffdvramctl -j pool list"));
+	EXPECT_TRUE(says("\"backend\":\"sim\",\"bytes\":2097152,\"slots\":512,\"used\":0,"
+			 "\"lost\":0,\"shared\":true,\"draining\":false}"));
+	ASSERT_EQ(0, run("uffdvramctl pool detach %u", n));
+	EXPECT_EQ(1, run("uffdvramctl pool detach %u", n));
+	EXPECT_TRUE(says("ENODEV"));
+	EXPECT_EQ(1, run("uffdvramctl pool attach sim 4097 --shared"));
+	EXPECT_TRUE(says("pool attach: sim 4097: EINVAL"));
+}
+
+TEST_F(ctl, moves_memory_of_a_process)
+{
+	char want[128];
+
+	ASSERT_EQ(0, run("uffdvramctl -j -p %d batch --ack <<end\n"
+			 "pool attach sim 8M\n"
+			 "range add 0x%lx 4M\n"
+			 "move in all\n"
+			 "sleep 0.2\n"
+			 "move in 1\n"	/* what an LRU batch of a CPU still held */
+			 "map\n"
+			 "move out 1\n"
+			 "map\n"
+			 "end\n", self->pid, self->addr));
+	EXPECT_FALSE(strstr(out, "error") != NULL);
+	EXPECT_TRUE(says("\"stayed\":{}}]\n{\"ok\":true}\n"));
+	snprintf(want, sizeof(want), "\"pages\":{\"other\":0,\"ram\":0,\"vram\":%lu,"
+		 "\"poison\":0},\"bar\":\"################", PAGES);
+	EXPECT_TRUE(says(want));
+	snprintf(want, sizeof(want), "\"pages\":{\"other\":0,\"ram\":%lu,\"vram\":0,"
+		 "\"poison\":0},\"bar\":\"................", PAGES);
+	EXPECT_TRUE(says(want));
+	EXPECT_EQ(1, child_step(&self->target, 1));
+}
+
+TEST_F(ctl, ranges_end_with_the_batch)
+{
+	ASSERT_EQ(0, run("uffdvramctl -p %d batch <<end\n"
+			 "# a comment, and an empty line\n"
+			 "\n"
+			 "pool attach sim 8M\n"
+			 "range add anon:4M\n"
+			 "range list\n"
+			 "move in all\n"
+			 "end\n", self->pid));
+	EXPECT_TRUE(says("of 1024 pages moved to VRAM"));
+	EXPECT_TRUE(uv_wait_slots(0));
+	EXPECT_EQ(1, child_step(&self->target, 1));
+	EXPECT_EQ(0, run("uffdvramctl -p %d map --ascii 0x%lx+4M", self->pid, self->addr));
+	EXPECT_TRUE(says("] VRAM 0% RAM 100% other 0% poison 0%\n"));
+}
+
+TEST_F(ctl, a_failure_ends_the_batch)
+{
+	EXPECT_EQ(1, run("uffdvramctl -p %d batch <<end\n"
+			 "range add 0x%lx 4M pool 0\n"
+			 "range add 0x%lx 4M pool 0\n"
+			 "echo never\n"
+			 "end\n", self->pid, self->addr, self->addr));
+	EXPECT_TRUE(says("line 2: range add: "));
+	EXPECT_TRUE(says("EBUSY"));
+	EXPECT_EQ(NULL, strstr(out, "never"));
+	EXPECT_EQ(2, run("uffdvramctl -p %d batch --ack <<end\n"
+			 "move in all\n"
+			 "move sideways all\n"
+			 "range add 0x%lx 4M pool 0\n"
+			 "move in all\n"
+			 "echo still here\n"
+			 "end\n", self->pid, self->addr));
+	EXPECT_TRUE(says("error: move: all: there is no range"));
+	EXPECT_TRUE(says("error: move: usage: "));
+	EXPECT_TRUE(says("ENODEV"));
+	EXPECT_TRUE(says("still here\nok\n"));
+}
+
+TEST_F(ctl, range_add_is_all_or_nothing)
+{
+	ASSERT_EQ(1, run("uffdvramctl -p %d batch --ack <<end\n"
+			 "range add 0x%lx 8K pool 0\n"
+			 "range add anon:4K pool 0\n"
+			 "range list\n"
+			 "end\n", self->pid, self->addr));
+	EXPECT_TRUE(says("EBUSY"));
+	EXPECT_TRUE(says("range 1 "));
+	/* After the error, the list has that one range and no more. */
+	EXPECT_NE(NULL, strstr(strstr(out, "error: "), "\nrange 1 "));
+	EXPECT_EQ(NULL, strstr(strstr(strstr(out, "error: "), "\nrange 1 ") + 1, "\nrange "));
+}
+
+TEST_F(ctl, wait_ends_with_the_process)
+{
+	ASSERT_EQ(0, run("(sleep 0.3; kill -9 %d) & echo wait | uffdvramctl -p %d batch",
+			 self->pid, self->pid));
+	EXPECT_EQ(1, run("uffdvramctl -p 2 map"));	/* a kernel thread */
+	EXPECT_TRUE(says("ESRCH"));
+	EXPECT_EQ(1, run("uffdvramctl -p 99999999 map"));
+	EXPECT_TRUE(says("process 99999999: E"));
+}
+
+static int refuses(const char *args)
+{
+	int status = run("uffdvramctl %s", args);
+
+	if (status == 2)
+		return 1;
+	fprintf(stderr, "# \"%s\" ends with %d:\n%s", args, status, out);
+	return 0;
+}
+
+TEST(wrong_usage)
+{
+	static const char *const wrong[] = {
+		"", "-x", "-p 0 map", "-p x map", "-p", "nonsense", "info more", "pool",
+		"pool attach sim", "pool attach gpu 1G --shared", "pool attach sim 1G",
+		"pool attach sim 1Q --shared", "pool attach sim 1G --share",
+		"pool detach", "pool detach 0", "pool detach x", "pool list all",
+		"map", "move in all", "range list", "-p 1 range add anon:1M",
+		"-p 1 map -w 0", "-p 1 map -w 513", "-p 1 map 1 2", "-p 1 map --wide",
+		"-p 1 move in", "-p 1 move up all", "batch now",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		EXPECT_TRUE(refuses(wrong[i]));
+	EXPECT_EQ(1, run("uffdvramctl -d /dev/null info"));
+	EXPECT_TRUE(says("ENOTTY"));
+	EXPECT_EQ(1, run("uffdvramctl -d /nowhere info"));
+	EXPECT_TRUE(says("ENOENT"));
+	EXPECT_EQ(1, run("uffdvramctl -h >/dev/full"));
+}
+
+TEST_HARNESS_MAIN
