@@ -131,7 +131,8 @@ TEST_F(open_pid, closed_with_pages_in_vram)
 TEST_F(open_pid, ranges_are_the_targets)
 {
 	int fd = uv_open_pid(self->fd, self->pidfd), again = uv_open_pid(self->fd, self->pidfd);
-	char *mine = map_small(LEN);
+	/* The first is where the target, a fork of us, has its own. */
+	char *both = map_small(LEN), *mine = map_small(LEN);
 
 	ASSERT_LE(0, fd);
 	ASSERT_LE(0, again);
@@ -143,6 +144,7 @@ TEST_F(open_pid, ranges_are_the_targets)
 	EXPECT_EQ(0, uv_register(again, self->mem, LEN, self->pool, NULL));
 	close(again);
 	munmap(mine, LEN);
+	munmap(both, LEN);
 }
 
 TEST_F(open_pid, switched_off)

@@ -192,7 +192,6 @@ TEST_F(query, wrong_arguments)
 		{ 0, PAGE + 1, 0, 0, -EINVAL },
 		{ 0, 0, 0, 0, -EINVAL },
 		{ 0, -PAGE, 0, 0, -EINVAL },
-		{ 0, 1ULL << 63, 0, 0, -EINVAL },
 		{ 0, LEN, (uintptr_t)self->vec, 0, -EINVAL },
 		{ 0, LEN, 0, 4, -EINVAL },
 		{ 0, LEN, PAGE, 4, -EFAULT },
@@ -253,7 +252,7 @@ TEST_F(query, vec_in_vram)
 /* Any addresses may be asked for, ranges or not, memory or not. */
 TEST_F(query, any_address)
 {
-	static int here;
+	static const char text[] = "here";
 	char *plain = map_small(4 * PAGE);
 	struct uffdvram_query q;
 
@@ -264,9 +263,10 @@ TEST_F(query, any_address)
 	EXPECT_EQ(5, q.count[UFFDVRAM_STATE_OTHER]);
 	EXPECT_EQ(3, q.used);
 	expect_regions(_metadata, &q, self->vec);
-	here = 1;
-	ASSERT_EQ(0, query(self->fd, (void *)((uintptr_t)&here & -PAGE), PAGE, NULL, &q));
-	EXPECT_EQ(1, q.count[UFFDVRAM_STATE_PRESENT]);
+	/* Memory of a file, of the kernel, of nobody: not ours, but an answer. */
+	ASSERT_EQ(0, query(self->fd, (void *)((uintptr_t)text & -PAGE), PAGE, self->vec, &q));
+	EXPECT_EQ(1, q.count[UFFDVRAM_STATE_PRESENT] + q.count[UFFDVRAM_STATE_OTHER]);
+	EXPECT_EQ(1, q.used);
 	ASSERT_EQ(0, query(self->fd, NULL, PAGE, self->vec, &q));
 	EXPECT_EQ(1, q.count[UFFDVRAM_STATE_OTHER]);
 	/* Empty page tables are passed in big steps: 64 TiB take no time. */

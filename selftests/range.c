@@ -242,7 +242,6 @@ TEST_F_TIMEOUT(range, as_many_as_info_says, 120)
 	EXPECT_EQ(info.max_ranges, n);
 	EXPECT_EQ(-ENOSPC, try_register(self->fd, big + n * PAGE, PAGE, 0));
 	EXPECT_EQ(-ENOSPC, try_register(self->other, big + n * PAGE, PAGE, 0));
-	EXPECT_EQ(-EBUSY, try_register(self->fd, big, PAGE, 0));
 	/* Every context's ranges count, and a place that is given back is free. */
 	EXPECT_EQ(0, uv_unregister((n - 1) & 1 ? self->fd : self->other, range));
 	EXPECT_EQ(0, uv_register(self->fd, big + n * PAGE, PAGE, 0, NULL));
@@ -476,9 +475,11 @@ static void *map_heap(void)
 
 static void *map_stack(void)
 {
-	char here[2 * LEN];
+	volatile char here[2 * LEN];
 
-	memset(here, 1, sizeof(here));
+	/* Makes the stack grow to here. */
+	for (size_t i = sizeof(here); i;)
+		here[--i] = 1;
 	return (void *)(((uintptr_t)here + PAGE - 1) & -PAGE);
 }
 
