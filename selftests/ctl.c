@@ -124,13 +124,15 @@ TEST_F(ctl, moves_memory_of_a_process)
 			 "pool attach sim 8M\n"
 			 "range add 0x%lx 4M\n"
 			 "move in all\n"
-			 "sleep 0.2\n"
-			 "move in 1\n"	/* what an LRU batch of a CPU still held */
+			 "sleep 0.2\n"	/* what an LRU batch of a CPU held comes later */
+			 "move in 1\n"
+			 "sleep 1\n"
+			 "move in 0x%lx+4M\n"
 			 "map\n"
 			 "move out 1\n"
 			 "map\n"
-			 "end\n", self->pid, self->addr));
-	EXPECT_FALSE(strstr(out, "error") != NULL);
+			 "end\n", self->pid, self->addr, self->addr));
+	EXPECT_EQ(NULL, strstr(out, "error"));
 	EXPECT_TRUE(says("\"stayed\":{}}]\n{\"ok\":true}\n"));
 	snprintf(want, sizeof(want), "\"pages\":{\"other\":0,\"ram\":0,\"vram\":%lu,"
 		 "\"poison\":0},\"bar\":\"################", PAGES);
@@ -155,7 +157,14 @@ TEST_F(ctl, ranges_end_with_the_batch)
 	EXPECT_TRUE(uv_wait_slots(0));
 	EXPECT_EQ(1, child_step(&self->target, 1));
 	EXPECT_EQ(0, run("uffdvramctl -p %d map --ascii 0x%lx+4M", self->pid, self->addr));
+	EXPECT_TRUE(says("[................"));
 	EXPECT_TRUE(says("] VRAM 0% RAM 100% other 0% poison 0%\n"));
+	EXPECT_EQ(0, run("unset LC_ALL; LANG=C LC_CTYPE=en_US.utf8 uffdvramctl -p %d map -w 4 0x%lx+4M",
+			 self->pid, self->addr));
+	EXPECT_TRUE(says("+4M [░░░░] VRAM 0% RAM 100%"));
+	EXPECT_EQ(0, run("LC_ALL=C LANG=C.UTF-8 uffdvramctl -p %d map -w 4 0x%lx+4M",
+			 self->pid, self->addr));
+	EXPECT_TRUE(says("+4M [....] "));
 }
 
 TEST_F(ctl, a_failure_ends_the_batch)

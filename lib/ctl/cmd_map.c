@@ -2,8 +2,8 @@
 /*
  * uffdvramctl map
  */
-#include <langinfo.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,13 +19,32 @@ struct map_opts {
 	const char *what;
 };
 
+/*
+ * Whether the terminal can show block characters, as the environment says. Not
+ * nl_langinfo(): a small system has no locales installed, and a terminal all the same.
+ */
+static enum bar_style map_style(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	const char *value;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		value = getenv(names[i]);
+		if (value && *value)
+			return strcasestr(value, "utf-8") || strcasestr(value, "utf8") ?
+			       BAR_BLOCKS : BAR_ASCII;
+	}
+	return BAR_ASCII;
+}
+
 static int map_parse(struct session *s, int argc, char **argv, struct map_opts *o)
 {
 	uint32_t cols;
 	int i;
 
 	o->cols = 64;
-	o->style = strcmp(nl_langinfo(CODESET), "UTF-8") ? BAR_ASCII : BAR_BLOCKS;
+	o->style = map_style();
 	o->what = s->n_ranges ? "all" : "anon:1M";
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--ascii")) {

@@ -4,7 +4,6 @@
  */
 #include <getopt.h>
 #include <limits.h>
-#include <locale.h>
 #include <stdio.h>
 
 #include "cmd.h"
@@ -17,10 +16,10 @@ static const char usage_text[] =
 "  pool detach N [--discard]              bring its pages home; or lose them\n"
 "  pool list                              (needs root and debugfs)\n"
 "  map [-w COLS] [--ascii] [WHAT]         where the pages of process PID live\n"
+"  move in|out WHAT                       pages in ranges to VRAM, or to RAM\n"
 "  batch [--ack]                          commands from standard input, also:\n"
 "    range add WHAT|ADDR LEN [pool N]     register memory of process PID\n"
-"    range del N|all, range list          ranges end with the batch, too\n"
-"    move in|out WHAT                     to VRAM, or to RAM\n"
+"    range del N|all, range list          ranges end with the batch\n"
 "    sleep SECONDS, wait, echo WORD...    wait: until process PID ends\n"
 "WHAT   N (a range), all (ranges), ADDR+LEN, anon:SIZE (all private anonymous\n"
 "       memory in pieces of SIZE or more), largest (such piece)\n"
@@ -81,7 +80,6 @@ int main(int argc, char **argv)
 	bool done = false;
 	int ret;
 
-	setlocale(LC_CTYPE, "");
 	ret = parse_options(&s, argc, argv, &done);
 	if (ret || done)
 		return finish(ret);

@@ -30,7 +30,7 @@ static const struct hint {
 	{ "open", ESRCH, "no such process, or one without memory of its own: a kernel thread, a zombie" },
 	{ "open", EINVAL, "a thread's id? the id of its process is wanted" },
 	{ "pool attach", ENODEV, "this kernel has no DEVICE_PRIVATE" },
-	{ "pool attach", EINVAL, "the size is a multiple of the page size, and not 0" },
+	{ "pool attach", EINVAL, "the size is a multiple of the page size, not 0, and less than 16T" },
 	{ "pool attach", EPERM, "--shared takes CAP_SYS_ADMIN" },
 	{ "pool attach", ENOMEM, "not so much free memory, or over RLIMIT_MEMLOCK (ulimit -l)" },
 	{ "pool detach", ENODEV, "no such pool; see: pool list" },

@@ -123,7 +123,10 @@ int targets_find(struct session *s, const char *cmd, const char *word,
 		return targets_anon(s, cmd, min, 0, out);
 	if (!parse_u32(word, &number))
 		return targets_range(s, cmd, number, out);
-	if (parse_piece(word, &addr, &len))
+	ret = parse_piece(word, &addr, &len);
+	if (ret == -ERANGE)
+		return session_usage(s, "%s: \"%s\" passes the end of the address space", cmd, word);
+	if (ret)
 		return session_usage(s, "%s: \"%s\" is no range: a number, all, ADDR+LEN, anon:SIZE or largest",
 				     cmd, word);
 	ret = targets_room(s, cmd, 1, out);
