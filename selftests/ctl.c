@@ -206,8 +206,9 @@ TEST_F(ctl, range_add_is_all_or_nothing)
 
 TEST_F(ctl, wait_ends_with_the_process)
 {
-	ASSERT_EQ(0, run("(sleep 0.3; kill -9 %d) & echo wait | uffdvramctl -p %d batch",
-			 self->pid, self->pid));
+	ASSERT_EQ(0, run("(sleep 0.3; kill -9 %d) & echo wait | uffdvramctl -p %d batch && "
+			 "grep State: /proc/%d/status", self->pid, self->pid, self->pid));
+	EXPECT_TRUE(says("Z (zombie)"));
 	EXPECT_EQ(1, run("uffdvramctl -p 2 map"));	/* a kernel thread */
 	EXPECT_TRUE(says("ESRCH"));
 	EXPECT_EQ(1, run("uffdvramctl -p 99999999 map"));
