@@ -64,8 +64,8 @@ static int sim_attach(struct uffdvram_backend *b,
 	/* Do not find out with the help of the OOM killer. */
 	if (avail < 0 || sim_host_pages(b->bytes) > (unsigned long)avail)
 		return -ENOMEM;
-	b->priv = __vmalloc(b->bytes, GFP_KERNEL_ACCOUNT | __GFP_HIGHMEM |
-				      __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	b->priv = __vmalloc(b->bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+				      __GFP_RETRY_MAYFAIL);
 	if (!b->priv)
 		return -ENOMEM;
 	/* Guests' memory: full of things that look like pointers. */

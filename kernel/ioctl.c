@@ -33,6 +33,17 @@
 #define IOCTL_FLAGS_MIGRATE		UFFDVRAM_MIGRATE_TO_RAM
 #define IOCTL_FLAGS_QUERY		0
 
+/* Where the members begin that only carry answers; they are zeroed first. */
+#define IOCTL_TAIL(name)		sizeof(struct uffdvram_##name)
+#define IOCTL_OUT_INFO			offsetof(struct uffdvram_info, abi)
+#define IOCTL_OUT_OPEN_PID		offsetof(struct uffdvram_open_pid, fd)
+#define IOCTL_OUT_POOL_ATTACH		IOCTL_TAIL(pool_attach)
+#define IOCTL_OUT_POOL_DETACH		offsetof(struct uffdvram_pool_detach, left)
+#define IOCTL_OUT_RANGE_REGISTER	IOCTL_TAIL(range_register)
+#define IOCTL_OUT_RANGE_UNREGISTER	IOCTL_TAIL(range_unregister)
+#define IOCTL_OUT_MIGRATE		offsetof(struct uffdvram_migrate, done)
+#define IOCTL_OUT_QUERY			offsetof(struct uffdvram_query, used)
+
 bool uffdvram_open_pid_allowed;
 
 static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
@@ -42,13 +53,10 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	u32 id = 0;
 
 	arg->abi = UFFDVRAM_ABI;
-	arg->n_pools = 0;
 	while ((v = uffdvram_vram_next(&id))) {
 		arg->n_pools += uffdvram_vram_allowed(v, ucmd->ctx);
 		uffdvram_vram_put(v);
 	}
-	arg->features = 0;
-	arg->page_sizes = 0;
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
 		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM;
 		arg->page_sizes |= PAGE_SIZE;
@@ -120,6 +128,7 @@ struct ioctl_op {
 	u32 size;
 	u32 min_size;
 	u32 flags;
+	u32 out;
 	int (*run)(struct uffdvram_ucmd *ucmd);
 };
 
@@ -128,6 +137,7 @@ struct ioctl_op {
 		.size = sizeof(struct uffdvram_##name),			\
 		.min_size = offsetofend(struct uffdvram_##name, last),	\
 		.flags = IOCTL_FLAGS_##NAME,				\
+		.out = IOCTL_OUT_##NAME,				\
 		.run = uffdvram_ioctl_##name,				\
 	},
 static const struct ioctl_op ioctl_ops[] = {
@@ -175,6 +185,7 @@ static long ioctl_run(struct file *file, unsigned int cmd, unsigned long uarg)
 		return ret;
 	/* The caller may have changed it between the two reads. */
 	arg.head.size = size;
+	memset((void *)&arg + op->out, 0, op->size - op->out);
 
 	ucmd.cmd = &arg;
 	ret = (arg.head.flags & ~op->flags) ? -EOPNOTSUPP : op->run(&ucmd);

@@ -10,6 +10,13 @@
  *
  * Only pages that belong to this address space alone are moved in. Whether they
  * do must be seen in the page table before migrate_vma_setup(), which clears it.
+ *
+ * The core must not even look at a page that KSM merged: it replaces the entry
+ * at hand, but finds it again by the reverse map, in which KSM's pages are
+ * missing for as long as ksmd likes. The entry would stay a migration entry, and
+ * whoever touches it would fault for ever. So the pieces given to the core leave
+ * them out, and where KSM may merge at any time it is kept out by mmap_lock held
+ * for writing.
  */
 #include <linux/gfp.h>
 #include <linux/migrate.h>
@@ -42,6 +49,7 @@
  * @vma: the VMA that holds the piece, while mmap_lock is held
  * @start: first byte
  * @npages: pages
+ * @write: mmap_lock is held for writing
  * @v: in: where to
  * @owner: in: tag of the range
  * @fate: what became, or shall become, of each page
@@ -59,6 +67,7 @@ struct uffdvram_migrate_step {
 	struct vm_area_struct *vma;
 	unsigned long start;
 	unsigned int npages;
+	bool write;
 	struct uffdvram_vram *v;
 	u32 owner;
 	u8 fate[MIGRATE_PAGES];
@@ -210,16 +219,41 @@ static bool step_begin(struct uffdvram_migrate_step *s, unsigned long start,
 	return usable;
 }
 
-static void step_setup_args(struct uffdvram_migrate_step *s,
+static int step_lock(struct uffdvram_migrate_step *s, bool write)
+{
+	s->write = write;
+	return write ? mmap_write_lock_killable(s->mm) :
+		       mmap_read_lock_killable(s->mm);
+}
+
+static void step_unlock(struct uffdvram_migrate_step *s)
+{
+	if (s->write)
+		mmap_write_unlock(s->mm);
+	else
+		mmap_read_unlock(s->mm);
+}
+
+/*
+ * The next piece to give to the core: from the first page that is wanted, at
+ * *@from or later, to the last one before a page of KSM's. False if none is.
+ */
+static bool step_next_piece(struct uffdvram_migrate_step *s, unsigned int *from,
 			    struct migrate_vma *args, unsigned long flags)
 {
-	unsigned int first = 0, last = s->npages;
+	unsigned int i, first, last;
 
-	/* Leave alone what stays at both ends. */
-	while (!fate_wanted(s->fate[first]))
-		first++;
-	while (!fate_wanted(s->fate[last - 1]))
-		last--;
+	for (first = *from; first < s->npages; first++)
+		if (fate_wanted(s->fate[first]))
+			break;
+	last = first;
+	for (i = first; i < s->npages; i++) {
+		if (s->look[i].entry == UFFDVRAM_ENTRY_KSM)
+			break;
+		if (fate_wanted(s->fate[i]))
+			last = i + 1;
+	}
+	*from = i;
 	*args = (struct migrate_vma) {
 		.vma = s->vma,
 		.start = step_addr(s, first),
@@ -229,6 +263,7 @@ static void step_setup_args(struct uffdvram_migrate_step *s,
 		.pgmap_owner = UFFDVRAM_PGMAP_OWNER,
 		.flags = flags,
 	};
+	return last > first;
 }
 
 static unsigned int step_args_first(const struct uffdvram_migrate_step *s,
@@ -378,17 +413,15 @@ static void in_take_slots(struct uffdvram_migrate_step *s)
 	}
 }
 
-static int in_round(struct uffdvram_migrate_step *s)
+static void in_round(struct uffdvram_migrate_step *s)
 {
 	struct migrate_vma args;
-	int ret = 0;
+	unsigned int from = 0;
 
 	in_take_slots(s);
-	if (!s->nslots)
-		return 0;
-	step_setup_args(s, &args, MIGRATE_VMA_SELECT_SYSTEM);
-	ret = migrate_vma_setup(&args);
-	if (!ret) {
+	while (step_next_piece(s, &from, &args, MIGRATE_VMA_SELECT_SYSTEM)) {
+		if (migrate_vma_setup(&args))
+			break;
 		in_copy(s, &args);
 		migrate_vma_pages(&args);
 		in_account(s, &args);
@@ -396,28 +429,39 @@ static int in_round(struct uffdvram_migrate_step *s)
 	}
 	while (s->nslots)
 		uffdvram_vram_free(s->v, s->slots[--s->nslots]);
-	return ret;
 }
 
 /*
  * Makes pages that are shared by fork our own: another process's mapping must
- * not be touched. May drop mmap_lock and take it again; returns whether it did.
+ * not be touched. May drop mmap_lock, and then stops: begin anew.
  */
-static bool in_unshare(struct uffdvram_migrate_step *s)
+static void in_unshare(struct uffdvram_migrate_step *s)
 {
 	bool unlocked = false, remote = s->mm != current->mm;
 	unsigned int flags = FAULT_FLAG_UNSHARE | (remote ? FAULT_FLAG_REMOTE : 0);
 	unsigned int i;
 
-	for (i = 0; i < s->npages && !unlocked; i++) {
-		if (s->look[i].entry != UFFDVRAM_ENTRY_SHARED)
-			continue;
-		/* Whatever goes wrong, the page just stays shared. */
-		if (fixup_user_fault(s->mm, step_addr(s, i), flags, &unlocked))
-			continue;
-		s->fate[i] = FATE_OPEN;
+	step_look(s, false);
+	for (i = 0; i < s->npages && !unlocked; i++)
+		if (s->look[i].entry == UFFDVRAM_ENTRY_SHARED)
+			/* Whatever goes wrong, the page just stays shared. */
+			fixup_user_fault(s->mm, step_addr(s, i), flags,
+					 &unlocked);
+}
+
+static void in_rounds(struct uffdvram_migrate_step *s)
+{
+	unsigned int round;
+
+	for (round = 0; round < MIGRATE_ROUNDS; round++) {
+		step_look(s, false);
+		if (step_count(s, FATE_WANTED) || step_count(s, FATE_WANTED_HOLE))
+			in_round(s);
+		else if (!step_count(s, FATE_OPEN))
+			break;
+		step_reopen(s);
 	}
-	return unlocked;
+	step_give_up(s);
 }
 
 /**
@@ -429,7 +473,8 @@ static bool in_unshare(struct uffdvram_migrate_step *s)
  * @start: first byte
  * @end: first byte after the piece
  *
- * Takes mmap_lock for reading, killably. Sleeps.
+ * Takes mmap_lock for reading, where KSM is at work for writing, killably.
+ * Sleeps.
  *
  * Return: pages settled, at least one; -EINTR when killed.
  */
@@ -437,37 +482,27 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			struct uffdvram_vram *v, u32 owner,
 			unsigned long start, unsigned long end)
 {
-	bool unshared = false;
-	unsigned int round;
+	bool usable;
 
 	s->mm = mm;
 	s->v = v;
 	s->owner = owner;
-	if (mmap_read_lock_killable(mm))
+	if (step_lock(s, false))
 		return -EINTR;
-	if (!step_begin(s, start, end))
-		goto out_unlock;
-	for (round = 0; round < MIGRATE_ROUNDS; round++) {
-		step_look(s, false);
-		if (!unshared && step_count(s, UFFDVRAM_STAY_SHARED)) {
-			unshared = true;
-			/* The VMA may be gone: begin anew. */
-			if (in_unshare(s) && !step_begin(s, start, end))
-				goto out_unlock;
-			step_look(s, false);
-		}
-		if (!step_count(s, FATE_WANTED) &&
-		    !step_count(s, FATE_WANTED_HOLE) &&
-		    !step_count(s, FATE_OPEN))
-			break;
-		if (step_count(s, FATE_WANTED) + step_count(s, FATE_WANTED_HOLE) &&
-		    in_round(s))
-			break;
-		step_reopen(s);
+	usable = step_begin(s, start, end);
+	if (usable) {
+		in_unshare(s);
+		usable = step_begin(s, start, end);
 	}
-	step_give_up(s);
-out_unlock:
-	mmap_read_unlock(mm);
+	if (usable && (s->vma->vm_flags & VM_MERGEABLE)) {
+		step_unlock(s);
+		if (step_lock(s, true))
+			return -EINTR;
+		usable = step_begin(s, start, end);
+	}
+	if (usable)
+		in_rounds(s);
+	step_unlock(s);
 	trace_uffdvram_migrate(mm, s->start, step_addr(s, s->npages), false,
 			       step_count(s, UFFDVRAM_DID_MOVE));
 	return s->npages;
@@ -568,23 +603,37 @@ static void out_account(struct uffdvram_migrate_step *s,
 	uffdvram_stat_add(pages_out, out);
 }
 
-static int out_round(struct uffdvram_migrate_step *s)
+static void out_round(struct uffdvram_migrate_step *s)
 {
 	struct migrate_vma args;
-	int ret;
+	unsigned int from = 0;
 
 	out_alloc(s);
-	if (!step_count(s, FATE_WANTED))
-		return 0;
-	step_setup_args(s, &args, MIGRATE_VMA_SELECT_DEVICE_PRIVATE);
-	ret = migrate_vma_setup(&args);
-	if (ret)
-		return ret;
-	out_copy(s, &args);
-	migrate_vma_pages(&args);
-	out_account(s, &args);
-	migrate_vma_finalize(&args);
-	return 0;
+	while (step_next_piece(s, &from, &args,
+			       MIGRATE_VMA_SELECT_DEVICE_PRIVATE)) {
+		if (migrate_vma_setup(&args))
+			break;
+		out_copy(s, &args);
+		migrate_vma_pages(&args);
+		out_account(s, &args);
+		migrate_vma_finalize(&args);
+	}
+}
+
+static void out_rounds(struct uffdvram_migrate_step *s)
+{
+	unsigned int round;
+
+	for (round = 0; round < MIGRATE_ROUNDS; round++) {
+		step_look(s, true);
+		if (step_count(s, FATE_WANTED))
+			out_round(s);
+		else if (!step_count(s, FATE_OPEN))
+			break;
+		step_reopen(s);
+	}
+	step_give_up(s);
+	out_free(s);
 }
 
 /**
@@ -602,25 +651,12 @@ static int out_round(struct uffdvram_migrate_step *s)
 int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			 unsigned long start, unsigned long end)
 {
-	unsigned int round;
-
 	s->mm = mm;
-	if (mmap_read_lock_killable(mm))
+	if (step_lock(s, false))
 		return -EINTR;
-	if (!step_begin(s, start, end))
-		goto out_unlock;
-	for (round = 0; round < MIGRATE_ROUNDS; round++) {
-		step_look(s, true);
-		if (!step_count(s, FATE_WANTED) && !step_count(s, FATE_OPEN))
-			break;
-		if (step_count(s, FATE_WANTED) && out_round(s))
-			break;
-		step_reopen(s);
-	}
-	step_give_up(s);
-	out_free(s);
-out_unlock:
-	mmap_read_unlock(mm);
+	if (step_begin(s, start, end))
+		out_rounds(s);
+	step_unlock(s);
 	trace_uffdvram_migrate(mm, s->start, step_addr(s, s->npages), true,
 			       step_count(s, UFFDVRAM_DID_MOVE));
 	return s->npages;

@@ -92,11 +92,6 @@ int uffdvram_ioctl_migrate(struct uffdvram_ucmd *ucmd)
 	u64 end;
 	int ret;
 
-	arg->done = 0;
-	arg->moved = 0;
-	arg->already = 0;
-	memset(arg->stayed, 0, sizeof(arg->stayed));
-	memset(arg->first, 0, sizeof(arg->first));
 	if (!arg->len || !PAGE_ALIGNED(arg->addr) || !PAGE_ALIGNED(arg->len) ||
 	    check_add_overflow(arg->addr, arg->len, &end))
 		return -EINVAL;

@@ -151,7 +151,6 @@ int uffdvram_ioctl_pool_detach(struct uffdvram_ucmd *ucmd)
 	struct uffdvram_vram *v;
 	int ret;
 
-	arg->left = 0;
 	if (arg->__reserved)
 		return -EINVAL;
 	v = uffdvram_vram_get(arg->pool);

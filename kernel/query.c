@@ -162,9 +162,6 @@ int uffdvram_ioctl_query(struct uffdvram_ucmd *ucmd)
 	u64 end;
 	int ret;
 
-	arg->used = 0;
-	arg->done = 0;
-	memset(arg->count, 0, sizeof(arg->count));
 	if (!arg->len || !PAGE_ALIGNED(arg->addr) || !PAGE_ALIGNED(arg->len) ||
 	    check_add_overflow(arg->addr, arg->len, &end) ||
 	    !arg->vec != !arg->vec_len)

@@ -105,15 +105,15 @@ static int range_insert(struct uffdvram_range *r)
 	int ret;
 
 	mutex_lock(&umm->lock);
-	if (umm->nr_ranges >= UFFDVRAM_MAX_RANGES) {
+	ret = mtree_insert_range(&umm->ranges, r->start, r->end - 1, r,
+				 GFP_KERNEL_ACCOUNT);
+	if (ret == -EEXIST) {
+		ret = -EBUSY;
+	} else if (!ret && umm->nr_ranges == UFFDVRAM_MAX_RANGES) {
+		mtree_erase(&umm->ranges, r->start);
 		ret = -ENOSPC;
-	} else {
-		ret = mtree_insert_range(&umm->ranges, r->start, r->end - 1, r,
-					 GFP_KERNEL_ACCOUNT);
-		if (!ret)
-			umm->nr_ranges++;
-		else if (ret == -EEXIST)
-			ret = -EBUSY;
+	} else if (!ret) {
+		umm->nr_ranges++;
 	}
 	mutex_unlock(&umm->lock);
 	return ret;
