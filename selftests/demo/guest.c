@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DATA_BYTES	(160ULL << 20)
+#define DATA_BYTES	(128ULL << 20)
 #define PAGE_BYTES	4096ULL
 #define WORDS		(DATA_BYTES / sizeof(uint64_t))
 #define WORDS_MIB	((1ULL << 20) / sizeof(uint64_t))
