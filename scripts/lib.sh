@@ -8,6 +8,7 @@ while [ ! -e "$ROOT/scripts/lib.sh" ] && [ "$ROOT" != / ]; do
 	ROOT=$(dirname "$ROOT")
 done
 CACHE=${UFFDVRAM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/uffdvram}
+# shellcheck disable=SC2034 # for those who source this file
 LOCK=$CACHE/lock
 export LC_ALL=C.UTF-8
 
@@ -40,14 +41,17 @@ with_lock() {
 	) 9>"$_lock_file"
 }
 
+apt_install() {
+	DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=600 install "$@" >&2 </dev/null
+}
+
 # host_install PACKAGE...: from the host's own archive, its apt settings kept.
 # A third party's broken source may make apt-get update fail: that is not
 # ours to judge, what counts is whether the packages can be installed.
 host_install() {
 	say "installing on this machine: $*"
-	set -- -y --no-install-recommends -o DPkg::Lock::Timeout=600 "$@"
-	DEBIAN_FRONTEND=noninteractive apt-get install "$@" >&2 </dev/null && return
+	apt_install "$@" && return
 	apt-get -o DPkg::Lock::Timeout=600 update >&2 </dev/null || true
-	DEBIAN_FRONTEND=noninteractive apt-get install "$@" >&2 </dev/null ||
-		die "apt-get install failed: ${*#-*}"
+	apt_install "$@" || die "apt-get install failed: $*"
 }

@@ -5,7 +5,7 @@
 # after lib.sh.
 
 sysroot_packages() {
-	sed 's/#.*//' "$ROOT/scripts/packages" | tr -s ' \t' '\n\n' | sed '/^$/d'
+	sed 's/#.*//' "$ROOT/scripts/packages" | tr -s '[:space:]' '\n' | sed '/^$/d'
 }
 
 # Raise it when scripts/sysroot makes something else of the same packages.

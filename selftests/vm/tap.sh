@@ -56,7 +56,7 @@ tap_problem() {
 tap_test_begin() {
 	tap_test=$1
 	tap_tests=$((tap_tests + 1))
-	tap_plan= tap_cases=0 tap_bad=0 tap_skip_all=
+	tap_plan='' tap_cases=0 tap_bad=0 tap_skip_all=''
 	echo "# $1"
 }
 
