@@ -57,13 +57,8 @@ static unsigned long sim_host_pages(u64 bytes)
 static int sim_attach(struct uffdvram_backend *b,
 		      const struct uffdvram_pool_attach *arg)
 {
-	long avail = si_mem_available();
-
 	if (arg->addr || arg->pci_sbdf || arg->pci_bar)
 		return -EINVAL;
-	/* Do not find out with the help of the OOM killer. */
-	if (avail < 0 || sim_host_pages(b->bytes) > (unsigned long)avail)
-		return -ENOMEM;
 	b->priv = __vmalloc(b->bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
 				      __GFP_RETRY_MAYFAIL);
 	if (!b->priv)

@@ -9,9 +9,10 @@
  *	fault	 a CPU touches a page in VRAM	context	 one open file
  *	range	 known pieces of memory		move	 the MIGRATE ioctl
  *	query	 where pages live		migrate	 moves pages of an mm
- *	evict	 brings pages home by slot	walk	 reads page tables
- *	vram	 a pool: pagemap and life	slot	 what is used of a pool
- *	backend	 the memory behind a pool	lock	 the lock catalogue
+ *	evict	 brings pages home by slot	step	 what both ways of moving share
+ *	walk	 reads page tables		vram	 a pool: pagemap and life
+ *	slot	 what is used of a pool		backend	 the memory behind a pool
+ *	lock	 the lock catalogue
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>

@@ -17,7 +17,8 @@ static void range_free(struct kref *ref)
 {
 	struct uffdvram_range *r = container_of(ref, struct uffdvram_range, ref);
 
-	if (r->owner)
+	/* range_end() has ended it, unless the range was never known. */
+	if (r->owner && !r->dead)
 		uffdvram_owner_end(r->owner);
 	if (r->v)
 		uffdvram_vram_put(r->v);

@@ -19,6 +19,9 @@
 #define UFFDVRAM_SLOT_LEASED	BIT(4)	/* the device uses it just now */
 #define UFFDVRAM_SLOT_ORDER	GENMASK(11, 8)	/* log2 of its pages */
 
+/* What the books of one slot cost: @state, @owner, and its bit in @taken. */
+#define UFFDVRAM_SLOT_BYTES	(sizeof(atomic_t) + sizeof(u32) + 1)
+
 /**
  * struct uffdvram_slots - the slots of one pool
  * @nr: how many

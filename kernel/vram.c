@@ -65,13 +65,22 @@ void uffdvram_vram_exit(void)
 	xa_destroy(&vram_owners);
 }
 
-/* Struct pages, and what the backend takes of the host. */
+/* What the backend takes of the host, the struct pages, and the books. */
 static unsigned long vram_host_pages(const struct uffdvram_vram *v)
 {
-	u64 pages = v->backend.bytes >> PAGE_SHIFT;
+	u64 slots = v->backend.bytes >> PAGE_SHIFT;
+	u64 bytes = slots * (sizeof(struct page) + UFFDVRAM_SLOT_BYTES);
 
 	return v->backend.ops->host_pages(v->backend.bytes) +
-	       DIV_ROUND_UP_ULL(pages * sizeof(struct page), PAGE_SIZE);
+	       DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+}
+
+/* Do not find out with the help of the OOM killer. */
+static bool vram_fits(const struct uffdvram_vram *v)
+{
+	long avail = si_mem_available();
+
+	return avail > 0 && vram_host_pages(v) < (unsigned long)avail;
 }
 
 static int vram_charge(struct uffdvram_vram *v)
@@ -137,6 +146,8 @@ static int vram_setup(struct uffdvram_vram *v,
 {
 	int ret;
 
+	if (!vram_fits(v))
+		return -ENOMEM;
 	ret = vram_charge(v);
 	if (ret)
 		return ret;

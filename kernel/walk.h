@@ -3,8 +3,7 @@
 #ifndef _UFFDVRAM_WALK_H
 #define _UFFDVRAM_WALK_H
 
-#include <linux/huge_mm.h>
-#include <linux/mm_types.h>
+#include <linux/mm.h>
 
 /* The most that one look covers: what one page table of PTEs maps. */
 #define UFFDVRAM_WALK_PAGES	(PMD_SIZE / PAGE_SIZE)

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Moves pages of an address space into VRAM and home.
+ *
+ * A step covers at most what one page table maps. It looks at the entries,
+ * decides page by page, lets the core unmap the piece, copies, and lets the core
+ * install what was copied. Whatever was not copied, or changed meanwhile, is
+ * restored by the core as it was; a page that only changed is tried again, a few
+ * times.
+ *
+ * Only pages that belong to this address space alone are moved in. Whether they
+ * do must be seen in the page table before migrate_vma_setup(), which clears it.
+ *
+ * The core must not even look at a page that KSM merged: it replaces the entry
+ * at hand, but finds it again by the reverse map, in which KSM's pages are
+ * missing for as long as ksmd likes. The entry would stay a migration entry, and
+ * whoever touches it would fault for ever. So the pieces given to the core leave
+ * them out, and where KSM may merge at any time it is kept out by mmap_lock held
+ * for writing.
+ */
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/userfaultfd_k.h>
+
+#include "lock.h"
+#include "stat.h"
+#include "step.h"
+#include "trace.h"
+
+/*
+ * A hole may only be filled where nobody wants to know of it, and where no
+ * write-protection would be lost with the zero page.
+ */
+static u8 fate_of_hole(const struct vm_area_struct *vma)
+{
+	return userfaultfd_armed((struct vm_area_struct *)vma) ?
+		UFFDVRAM_STAY_MISSING : UFFDVRAM_FATE_WANTED_HOLE;
+}
+
+static u8 fate_in(const struct vm_area_struct *vma, struct uffdvram_look look)
+{
+	switch ((enum uffdvram_entry)look.entry) {
+	case UFFDVRAM_ENTRY_NONE:
+	case UFFDVRAM_ENTRY_ZERO:
+		return fate_of_hole(vma);
+	case UFFDVRAM_ENTRY_EXCLUSIVE:
+		return UFFDVRAM_FATE_WANTED;
+	case UFFDVRAM_ENTRY_SHARED:
+	case UFFDVRAM_ENTRY_KSM:
+		return UFFDVRAM_STAY_SHARED;
+	case UFFDVRAM_ENTRY_PRESENT:
+		return UFFDVRAM_STAY_NOT_ANON;
+	case UFFDVRAM_ENTRY_SWAP:
+		return UFFDVRAM_STAY_SWAPPED;
+	case UFFDVRAM_ENTRY_MARKER:
+		return UFFDVRAM_STAY_MISSING;
+	case UFFDVRAM_ENTRY_POISON:
+	case UFFDVRAM_ENTRY_LOST:
+		return UFFDVRAM_STAY_POISONED;
+	case UFFDVRAM_ENTRY_VRAM:
+		return UFFDVRAM_DID_NOTHING;
+	case UFFDVRAM_ENTRY_MOVING:
+		break;
+	}
+	return UFFDVRAM_FATE_OPEN;
+}
+
+/* Whether page @i may be moved in, now that the core has unmapped it. */
+static bool in_still_good(const struct uffdvram_migrate_step *s, unsigned int i)
+{
+	struct page *page;
+
+	if (!(s->src[i] & MIGRATE_PFN_MIGRATE))
+		return false;
+	page = migrate_pfn_to_page(s->src[i]);
+	if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE)
+		return !page;
+	/* KSM may have merged it since we looked; its pages never move. */
+	return s->fate[i] == UFFDVRAM_FATE_WANTED && page &&
+	       !folio_test_ksm(page_folio(page));
+}
+
+static struct page *in_take_slot(struct uffdvram_migrate_step *s, u64 *off)
+{
+	u32 slot = s->slots[--s->nslots];
+	struct page *page = uffdvram_slot_page(s->v, slot);
+
+	uffdvram_device_page_init(page, &s->v->pgmap);
+	*off = uffdvram_slot_off(slot);
+	return page;
+}
+
+static void in_drop_dst(struct uffdvram_migrate_step *s, unsigned int i)
+{
+	struct page *page = migrate_pfn_to_page(s->dst[i]);
+
+	s->dst[i] = 0;
+	unlock_page(page);
+	put_page(page);
+}
+
+/* Fills slots for all pages that are still wanted. */
+static void in_copy(struct uffdvram_migrate_step *s,
+		    const struct migrate_vma *args)
+{
+	struct uffdvram_backend *b = &s->v->backend;
+	unsigned int i, n = 0, first = uffdvram_step_first(s, args);
+	u64 off;
+
+	for (i = first; i < first + args->npages; i++) {
+		if (!in_still_good(s, i))
+			continue;
+		s->dst[i] = migrate_pfn(page_to_pfn(in_take_slot(s, &off)));
+		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE) {
+			if (b->ops->clear(b, off, 0)) {
+				in_drop_dst(s, i);
+				s->fate[i] = UFFDVRAM_STAY_COPY_FAILED;
+			}
+			continue;
+		}
+		s->xfer[n].off = off;
+		s->xfer[n].ram = migrate_pfn_to_page(s->src[i]);
+		s->xfer[n].order = 0;
+		s->xfer_page[n++] = i;
+	}
+	if (!n || !b->ops->to_vram(b, s->xfer, n))
+		return;
+	for (i = 0; i < n; i++) {
+		if (!s->xfer[i].err)
+			continue;
+		in_drop_dst(s, s->xfer_page[i]);
+		s->fate[s->xfer_page[i]] = UFFDVRAM_STAY_COPY_FAILED;
+	}
+}
+
+/* Counts what the core has really installed. */
+static void in_account(struct uffdvram_migrate_step *s,
+		       const struct migrate_vma *args)
+{
+	unsigned int i, in = 0, placed = 0, first = uffdvram_step_first(s, args);
+
+	for (i = first; i < first + args->npages; i++) {
+		if (!s->dst[i] || !(s->src[i] & MIGRATE_PFN_MIGRATE))
+			continue;
+		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE)
+			placed++;
+		else
+			in++;
+		s->fate[i] = UFFDVRAM_DID_MOVE;
+	}
+	uffdvram_stat_add(pages_in, in);
+	uffdvram_stat_add(pages_placed, placed);
+}
+
+/* Takes a slot for each page that is wanted; those left over get none. */
+static void in_take_slots(struct uffdvram_migrate_step *s)
+{
+	unsigned int i, left, want = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) +
+				     uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+
+	s->nslots = uffdvram_vram_alloc(s->v, s->owner, s->slots, want);
+	/* in_take_slot() takes from the end: first page, lowest slot. */
+	for (i = 0; i < s->nslots / 2; i++)
+		swap(s->slots[i], s->slots[s->nslots - 1 - i]);
+	left = s->nslots;
+	for (i = 0; i < s->npages; i++) {
+		if (!uffdvram_fate_wanted(s->fate[i]))
+			continue;
+		if (left)
+			left--;
+		else
+			s->fate[i] = UFFDVRAM_STAY_NO_SLOT;
+	}
+}
+
+static void in_round(struct uffdvram_migrate_step *s)
+{
+	struct migrate_vma args;
+	unsigned int from = 0;
+
+	in_take_slots(s);
+	while (uffdvram_step_next_piece(s, &from, &args, MIGRATE_VMA_SELECT_SYSTEM)) {
+		if (migrate_vma_setup(&args))
+			break;
+		in_copy(s, &args);
+		migrate_vma_pages(&args);
+		in_account(s, &args);
+		migrate_vma_finalize(&args);
+	}
+	while (s->nslots)
+		uffdvram_vram_free(s->v, s->slots[--s->nslots]);
+}
+
+/*
+ * Makes pages that are shared by fork our own: another process's mapping must
+ * not be touched. May drop mmap_lock, and then stops: begin anew.
+ */
+static void in_unshare(struct uffdvram_migrate_step *s)
+{
+	bool unlocked = false, remote = s->mm != current->mm;
+	unsigned int flags = FAULT_FLAG_UNSHARE | (remote ? FAULT_FLAG_REMOTE : 0);
+	unsigned int i;
+
+	uffdvram_step_look(s, fate_in);
+	for (i = 0; i < s->npages && !unlocked; i++)
+		if (s->look[i].entry == UFFDVRAM_ENTRY_SHARED)
+			/* Whatever goes wrong, the page just stays shared. */
+			fixup_user_fault(s->mm, uffdvram_step_addr(s, i), flags,
+					 &unlocked);
+}
+
+static void in_rounds(struct uffdvram_migrate_step *s)
+{
+	unsigned int round;
+
+	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
+		uffdvram_step_look(s, fate_in);
+		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
+		    uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE))
+			in_round(s);
+		else if (!uffdvram_step_count(s, UFFDVRAM_FATE_OPEN))
+			break;
+		uffdvram_step_reopen(s);
+	}
+	uffdvram_step_give_up(s);
+}
+
+/**
+ * uffdvram_migrate_in() - move a piece into VRAM, as far as one step goes
+ * @s: working memory; afterwards, what became of each page
+ * @mm: address space, the caller holds a reference on its users
+ * @v: pool
+ * @owner: tag of the range
+ * @start: first byte
+ * @end: first byte after the piece
+ *
+ * Takes mmap_lock for reading, where KSM is at work for writing, killably.
+ * Sleeps.
+ *
+ * Return: pages settled, at least one; -EINTR when killed.
+ */
+int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			struct uffdvram_vram *v, u32 owner,
+			unsigned long start, unsigned long end)
+{
+	bool usable;
+
+	s->mm = mm;
+	s->v = v;
+	s->owner = owner;
+	if (uffdvram_step_lock(s, false))
+		return -EINTR;
+	usable = uffdvram_step_begin(s, start, end);
+	if (usable) {
+		in_unshare(s);
+		usable = uffdvram_step_begin(s, start, end);
+	}
+	if (usable && (s->vma->vm_flags & VM_MERGEABLE)) {
+		uffdvram_step_unlock(s);
+		if (uffdvram_step_lock(s, true))
+			return -EINTR;
+		usable = uffdvram_step_begin(s, start, end);
+	}
+	if (usable)
+		in_rounds(s);
+	uffdvram_step_unlock(s);
+	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), false,
+			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));
+	return s->npages;
+}

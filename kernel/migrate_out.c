@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Moves pages of an address space home; migrate_in.c tells how a step goes. */
+#include <linux/gfp.h>
+#include <linux/pagemap.h>
+
+#include "lock.h"
+#include "stat.h"
+#include "step.h"
+#include "trace.h"
+
+static u8 fate_out(const struct vm_area_struct *vma, struct uffdvram_look look)
+{
+	switch ((enum uffdvram_entry)look.entry) {
+	case UFFDVRAM_ENTRY_NONE:
+	case UFFDVRAM_ENTRY_MARKER:
+		return UFFDVRAM_STAY_MISSING;
+	case UFFDVRAM_ENTRY_VRAM:
+		return UFFDVRAM_FATE_WANTED;
+	case UFFDVRAM_ENTRY_SWAP:
+		return UFFDVRAM_STAY_SWAPPED;
+	case UFFDVRAM_ENTRY_POISON:
+	case UFFDVRAM_ENTRY_LOST:
+		return UFFDVRAM_STAY_POISONED;
+	case UFFDVRAM_ENTRY_MOVING:
+		return UFFDVRAM_FATE_OPEN;
+	default:
+		return UFFDVRAM_DID_NOTHING;
+	}
+}
+
+/* A destination for each page that is wanted; before any page is locked. */
+static void out_alloc(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->npages; i++) {
+		if (s->fate[i] != UFFDVRAM_FATE_WANTED || s->pages[i])
+			continue;
+		s->pages[i] = alloc_page_vma(GFP_HIGHUSER_MOVABLE | __GFP_NOWARN |
+					     __GFP_RETRY_MAYFAIL, s->vma,
+					     uffdvram_step_addr(s, i));
+		if (!s->pages[i])
+			s->fate[i] = UFFDVRAM_STAY_NO_MEMORY;
+	}
+}
+
+static void out_free(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->npages; i++) {
+		if (s->pages[i])
+			__free_page(s->pages[i]);
+		s->pages[i] = NULL;
+	}
+}
+
+/* Pages of one step may live in several pools: copies the run of one. */
+static void out_copy_run(struct uffdvram_migrate_step *s,
+			 struct uffdvram_vram *v, unsigned int n)
+{
+	struct uffdvram_backend *b = &v->backend;
+	unsigned int k, i;
+
+	if (!n || !b->ops->to_ram(b, s->xfer, n))
+		return;
+	for (k = 0; k < n; k++) {
+		if (!s->xfer[k].err)
+			continue;
+		i = s->xfer_page[k];
+		uffdvram_slot_lose(&v->slots, uffdvram_slot_of(v,
+					migrate_pfn_to_page(s->src[i])));
+		s->pages[i] = migrate_pfn_to_page(s->dst[i]);
+		unlock_page(s->pages[i]);
+		s->dst[i] = 0;
+		s->fate[i] = UFFDVRAM_STAY_COPY_FAILED;
+	}
+}
+
+static void out_copy(struct uffdvram_migrate_step *s,
+		     const struct migrate_vma *args)
+{
+	unsigned int i, n = 0, first = uffdvram_step_first(s, args);
+	struct uffdvram_vram *v = NULL, *last = NULL;
+	struct page *page;
+
+	for (i = first; i < first + args->npages; i++) {
+		page = migrate_pfn_to_page(s->src[i]);
+		if (!page || !(s->src[i] & MIGRATE_PFN_MIGRATE) ||
+		    s->fate[i] != UFFDVRAM_FATE_WANTED)
+			continue;
+		v = uffdvram_vram_of(page);
+		if (uffdvram_slot_is_lost(&v->slots, uffdvram_slot_of(v, page)))
+			continue;
+		if (last && v != last) {
+			out_copy_run(s, last, n);
+			n = 0;
+		}
+		last = v;
+		lock_page(s->pages[i]);
+		s->dst[i] = migrate_pfn(page_to_pfn(s->pages[i]));
+		s->xfer[n].off = uffdvram_slot_off(uffdvram_slot_of(v, page));
+		s->xfer[n].ram = s->pages[i];
+		s->xfer[n].order = 0;
+		s->xfer_page[n++] = i;
+		/* The core owns it from here on, whatever happens. */
+		s->pages[i] = NULL;
+	}
+	out_copy_run(s, last, n);
+}
+
+static void out_account(struct uffdvram_migrate_step *s,
+			const struct migrate_vma *args)
+{
+	unsigned int i, out = 0, first = uffdvram_step_first(s, args);
+
+	for (i = first; i < first + args->npages; i++) {
+		if (!s->dst[i] || !(s->src[i] & MIGRATE_PFN_MIGRATE))
+			continue;
+		s->fate[i] = UFFDVRAM_DID_MOVE;
+		out++;
+	}
+	uffdvram_stat_add(pages_out, out);
+}
+
+static void out_round(struct uffdvram_migrate_step *s)
+{
+	struct migrate_vma args;
+	unsigned int from = 0;
+
+	out_alloc(s);
+	while (uffdvram_step_next_piece(s, &from, &args,
+			       MIGRATE_VMA_SELECT_DEVICE_PRIVATE)) {
+		if (migrate_vma_setup(&args))
+			break;
+		out_copy(s, &args);
+		migrate_vma_pages(&args);
+		out_account(s, &args);
+		migrate_vma_finalize(&args);
+	}
+}
+
+static void out_rounds(struct uffdvram_migrate_step *s)
+{
+	unsigned int round;
+
+	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
+		uffdvram_step_look(s, fate_out);
+		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED))
+			out_round(s);
+		else if (!uffdvram_step_count(s, UFFDVRAM_FATE_OPEN))
+			break;
+		uffdvram_step_reopen(s);
+	}
+	uffdvram_step_give_up(s);
+	out_free(s);
+}
+
+/**
+ * uffdvram_migrate_out() - bring a piece home, as far as one step goes
+ * @s: working memory; afterwards, what became of each page
+ * @mm: address space, the caller holds a reference on its users
+ * @start: first byte
+ * @end: first byte after the piece
+ *
+ * Takes mmap_lock for reading, killably. Sleeps. A page that cannot be copied
+ * becomes poison.
+ *
+ * Return: pages settled, at least one; -EINTR when killed.
+ */
+int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			 unsigned long start, unsigned long end)
+{
+	s->mm = mm;
+	if (uffdvram_step_lock(s, false))
+		return -EINTR;
+	if (uffdvram_step_begin(s, start, end))
+		out_rounds(s);
+	uffdvram_step_unlock(s);
+	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), true,
+			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));
+	return s->npages;
+}

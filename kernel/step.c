@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "lock.h"
+#include "stat.h"
+#include "step.h"
+
+struct uffdvram_migrate_step *uffdvram_migrate_step_alloc(void)
+{
+	return kvzalloc(sizeof(struct uffdvram_migrate_step), GFP_KERNEL_ACCOUNT);
+}
+
+void uffdvram_migrate_step_free(struct uffdvram_migrate_step *s)
+{
+	kvfree(s);
+}
+
+/**
+ * uffdvram_migrate_fate() - what became of a page of the last step
+ * @s: the step
+ * @page: number of the page in it
+ *
+ * Return: UFFDVRAM_STAY_*, UFFDVRAM_DID_MOVE or UFFDVRAM_DID_NOTHING.
+ */
+u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
+			 unsigned int page)
+{
+	return s->fate[page];
+}
+
+/* How many pages of the step are at one fate. */
+unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < s->npages; i++)
+		n += s->fate[i] == fate;
+	return n;
+}
+
+/* Looks at all pages that are not settled, and says what to do with them. */
+void uffdvram_step_look(struct uffdvram_migrate_step *s,
+			uffdvram_step_judge judge)
+{
+	unsigned int i;
+
+	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages),
+		      s->look);
+	for (i = 0; i < s->npages; i++)
+		if (s->fate[i] == UFFDVRAM_FATE_OPEN)
+			s->fate[i] = judge(s->vma, s->look[i]);
+}
+
+/*
+ * Takes the VMA for a step, and cuts the step to it. Nothing is settled yet.
+ * Without one, all pages up to the next VMA are settled.
+ */
+bool uffdvram_step_begin(struct uffdvram_migrate_step *s, unsigned long start,
+			 unsigned long end)
+{
+	unsigned long next = min(end, ALIGN(start + 1, PMD_SIZE));
+	bool usable;
+
+	mmap_assert_locked(s->mm);
+	s->start = start;
+	s->vma = find_vma(s->mm, start);
+	usable = s->vma && s->vma->vm_start <= start;
+	if (usable) {
+		next = min(next, s->vma->vm_end);
+		usable = uffdvram_vma_is_ours(s->vma);
+	} else if (s->vma) {
+		next = min(next, s->vma->vm_start);
+	}
+	s->npages = (next - start) >> PAGE_SHIFT;
+	memset(s->fate, usable ? UFFDVRAM_FATE_OPEN : UFFDVRAM_STAY_NOT_ANON,
+	       s->npages);
+	return usable;
+}
+
+/* Takes mmap_lock, for reading or writing: 0, or -EINTR when killed. */
+int uffdvram_step_lock(struct uffdvram_migrate_step *s, bool write)
+{
+	s->write = write;
+	return write ? mmap_write_lock_killable(s->mm) :
+		       mmap_read_lock_killable(s->mm);
+}
+
+void uffdvram_step_unlock(struct uffdvram_migrate_step *s)
+{
+	if (s->write)
+		mmap_write_unlock(s->mm);
+	else
+		mmap_read_unlock(s->mm);
+}
+
+/*
+ * The next piece to give to the core: from the first page that is wanted, at
+ * *@from or later, to the last one before a page of KSM's. False if none is.
+ */
+bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
+			      unsigned int *from, struct migrate_vma *args,
+			      unsigned long flags)
+{
+	unsigned int i, first, last;
+
+	for (first = *from; first < s->npages; first++)
+		if (uffdvram_fate_wanted(s->fate[first]))
+			break;
+	last = first;
+	for (i = first; i < s->npages; i++) {
+		if (s->look[i].entry == UFFDVRAM_ENTRY_KSM)
+			break;
+		if (uffdvram_fate_wanted(s->fate[i]))
+			last = i + 1;
+	}
+	*from = i;
+	*args = (struct migrate_vma) {
+		.vma = s->vma,
+		.start = uffdvram_step_addr(s, first),
+		.end = uffdvram_step_addr(s, last),
+		.src = s->src + first,
+		.dst = s->dst + first,
+		.pgmap_owner = UFFDVRAM_PGMAP_OWNER,
+		.flags = flags,
+	};
+	return last > first;
+}
+
+/* After a round: what did not move is looked at again. */
+void uffdvram_step_reopen(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->npages; i++) {
+		if (!uffdvram_fate_wanted(s->fate[i]))
+			continue;
+		s->fate[i] = UFFDVRAM_FATE_OPEN;
+		uffdvram_stat_inc(migrate_raced);
+	}
+}
+
+/*
+ * Names why pages stayed that were wanted in every round. Kernels that know of
+ * no large device pages do not take a large folio apart that is mapped by PTEs.
+ */
+void uffdvram_step_give_up(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->npages; i++) {
+		if (s->fate[i] != UFFDVRAM_FATE_OPEN &&
+		    !uffdvram_fate_wanted(s->fate[i]))
+			continue;
+		if (s->look[i].pinned)
+			s->fate[i] = UFFDVRAM_STAY_PINNED;
+		else if (s->look[i].large && !UFFDVRAM_LARGE_FOLIOS_MOVE)
+			s->fate[i] = UFFDVRAM_STAY_LARGE_FOLIO;
+		else
+			s->fate[i] = UFFDVRAM_STAY_BUSY;
+	}
+}

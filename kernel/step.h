@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What moving in and moving out have in common: see migrate_in.c. */
+#ifndef _UFFDVRAM_STEP_H
+#define _UFFDVRAM_STEP_H
+
+#include <linux/migrate.h>
+#include <linux/mm.h>
+
+#include <linux/uffdvram.h>
+
+#include "migrate.h"
+#include "vram.h"
+#include "walk.h"
+
+#define UFFDVRAM_STEP_ROUNDS	4
+#define UFFDVRAM_STEP_PAGES	UFFDVRAM_WALK_PAGES
+
+/* Not decided yet; below UFFDVRAM_DID_MOVE, above all UFFDVRAM_STAY_*. */
+#define UFFDVRAM_FATE_WANTED		0x80	/* move it */
+#define UFFDVRAM_FATE_WANTED_HOLE	0x81	/* fill it */
+#define UFFDVRAM_FATE_OPEN		0x82	/* look at it (again) */
+
+/**
+ * struct uffdvram_migrate_step - one step, and its working memory
+ * @mm: address space
+ * @vma: the VMA that holds the piece, while mmap_lock is held
+ * @start: first byte
+ * @npages: pages
+ * @write: mmap_lock is held for writing
+ * @v: in: where to
+ * @owner: in: tag of the range
+ * @fate: what became, or shall become, of each page
+ * @look: how it was last seen
+ * @src: for the core
+ * @dst: for the core
+ * @slots: in: slots taken for pages that are wanted
+ * @nslots: how many
+ * @pages: out: destinations; NULL once used
+ * @xfer: the copies
+ * @xfer_page: which page a copy is for
+ */
+struct uffdvram_migrate_step {
+	struct mm_struct *mm;
+	struct vm_area_struct *vma;
+	unsigned long start;
+	unsigned int npages;
+	bool write;
+	struct uffdvram_vram *v;
+	u32 owner;
+	u8 fate[UFFDVRAM_STEP_PAGES];
+	struct uffdvram_look look[UFFDVRAM_STEP_PAGES];
+	unsigned long src[UFFDVRAM_STEP_PAGES];
+	unsigned long dst[UFFDVRAM_STEP_PAGES];
+	u32 slots[UFFDVRAM_STEP_PAGES];
+	unsigned int nslots;
+	struct page *pages[UFFDVRAM_STEP_PAGES];
+	struct uffdvram_xfer xfer[UFFDVRAM_STEP_PAGES];
+	u16 xfer_page[UFFDVRAM_STEP_PAGES];
+};
+
+/* From how a page looks to what shall become of it. */
+typedef u8 (*uffdvram_step_judge)(const struct vm_area_struct *vma,
+				  struct uffdvram_look look);
+
+int uffdvram_step_lock(struct uffdvram_migrate_step *s, bool write);
+void uffdvram_step_unlock(struct uffdvram_migrate_step *s);
+bool uffdvram_step_begin(struct uffdvram_migrate_step *s, unsigned long start,
+			 unsigned long end);
+void uffdvram_step_look(struct uffdvram_migrate_step *s,
+			uffdvram_step_judge judge);
+bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
+			      unsigned int *from, struct migrate_vma *args,
+			      unsigned long flags);
+void uffdvram_step_reopen(struct uffdvram_migrate_step *s);
+void uffdvram_step_give_up(struct uffdvram_migrate_step *s);
+unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate);
+
+static inline bool uffdvram_fate_wanted(u8 fate)
+{
+	return fate == UFFDVRAM_FATE_WANTED || fate == UFFDVRAM_FATE_WANTED_HOLE;
+}
+
+static inline unsigned long
+uffdvram_step_addr(const struct uffdvram_migrate_step *s, unsigned int i)
+{
+	return s->start + ((unsigned long)i << PAGE_SHIFT);
+}
+
+/* Number of the first page of a piece. */
+static inline unsigned int
+uffdvram_step_first(const struct uffdvram_migrate_step *s,
+		    const struct migrate_vma *args)
+{
+	return args->src - s->src;
+}
+
+#endif /* _UFFDVRAM_STEP_H */
