@@ -170,7 +170,7 @@ static const struct advice {
 	const char *name;
 	int advice;
 	enum fate fate;
-} advices[] = {
+} all_advice[] = {
 	{ "NORMAL", MADV_NORMAL, STAYS },
 	{ "RANDOM", MADV_RANDOM, STAYS },
 	{ "SEQUENTIAL", MADV_SEQUENTIAL, STAYS },
@@ -192,8 +192,8 @@ static const struct advice {
 
 TEST_F(mm, madvise)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(advices); i++) {
-		const struct advice *a = &advices[i];
+	for (size_t i = 0; i < ARRAY_SIZE(all_advice); i++) {
+		const struct advice *a = &all_advice[i];
 		int ret = madvise(self->mem, LEN, a->advice), err = errno;
 		long in_vram = uv_in_vram(self->fd, self->mem, LEN);
 

@@ -33,6 +33,7 @@ FIXTURE_SETUP(query)
 
 FIXTURE_TEARDOWN(query)
 {
+	uv_sim_set("delay_us", "0");
 	close(self->fd);
 	munmap(self->mem, LEN);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
@@ -277,20 +278,22 @@ TEST_F(query, any_address)
 
 TEST_F(query, unregistered_pages_in_vram)
 {
+	const size_t len = 256 * PAGE;
 	uint32_t range;
-	char *mem = map_small(4 * PAGE);
+	char *mem = map_small(len);
 
-	fill_pages(mem, 4 * PAGE, 2);
-	ASSERT_EQ(0, uv_register(self->fd, mem, 4 * PAGE, self->pool, &range));
-	ASSERT_EQ(4, uv_to_vram(self->fd, mem, 4 * PAGE));
-	/* Slow enough that the worker cannot bring them home before we look. */
+	fill_pages(mem, len, 2);
+	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, &range));
+	ASSERT_EQ(256, uv_to_vram(self->fd, mem, len));
+	/* The worker brings home some at a time, too slowly for us to miss the rest. */
 	uv_sim_set("delay_us", "300000");
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
-	EXPECT_LT(0, uv_in_vram(self->fd, mem, 4 * PAGE));
+	EXPECT_LT(0, uv_in_vram(self->fd, mem, len));
 	uv_sim_set("delay_us", "0");
 	EXPECT_TRUE(uv_wait_slots(self->slots));
-	EXPECT_EQ(0, uv_in_vram(self->fd, mem, 4 * PAGE));
-	EXPECT_EQ(-1, check_pages(mem, 4 * PAGE, 2));
+	EXPECT_EQ(0, uv_in_vram(self->fd, mem, len));
+	EXPECT_EQ(-1, check_pages(mem, len, 2));
+	munmap(mem, len);
 }
 
 TEST_F(query, poison_markers)

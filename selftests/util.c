@@ -372,7 +372,8 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 
 static struct sigbus touch(volatile unsigned char *p, int value)
 {
-	struct sigaction old_bus, old_segv, sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+	struct sigaction old_bus, old_segv;
 
 	sigaction(SIGBUS, &sa, &old_bus);
 	sigaction(SIGSEGV, &sa, &old_segv);
