@@ -306,13 +306,14 @@ TEST(pool_lines)
 	struct pool_line p;
 
 	ASSERT_EQ(0, pool_line_parse("pool 3 backend sim bytes 67108864 slots 16384 used 5 "
-				     "lost 1 shared 1 draining 0 later 9\n", &p));
+				     "lost 1 quarantined 2 shared 1 draining 0 later 9\n", &p));
 	EXPECT_EQ(3, p.number);
 	EXPECT_STREQ("sim", p.backend);
 	EXPECT_EQ(64 << 20, p.bytes);
 	EXPECT_EQ(16384, p.slots);
 	EXPECT_EQ(5, p.used);
 	EXPECT_EQ(1, p.lost);
+	EXPECT_EQ(2, p.quarantined);
 	EXPECT_TRUE(p.shared);
 	EXPECT_FALSE(p.draining);
 	EXPECT_EQ(-EINVAL, pool_line_parse("backend sim\n", &p));

@@ -113,6 +113,7 @@ static void list_json(struct json *j, const struct pool_line *p)
 	json_u64(j, "slots", p->slots);
 	json_u64(j, "used", p->used);
 	json_u64(j, "lost", p->lost);
+	json_u64(j, "quarantined", p->quarantined);
 	json_bool(j, "shared", p->shared);
 	json_bool(j, "draining", p->draining);
 	json_close(j, '}');
@@ -127,6 +128,8 @@ static void list_text(const struct pool_line *p)
 	       p->draining ? " draining" : "", p->used, p->slots);
 	if (p->lost)
 		printf(", %" PRIu64 " lost", p->lost);
+	if (p->quarantined)
+		printf(", %" PRIu64 " quarantined", p->quarantined);
 	putchar('\n');
 }
 

@@ -29,6 +29,8 @@ static int pool_field(struct pool_line *p, const char *name, const char *value)
 		num = &p->used;
 	else if (!strcmp(name, "lost"))
 		num = &p->lost;
+	else if (!strcmp(name, "quarantined"))
+		num = &p->quarantined;
 	else if (!strcmp(name, "shared"))
 		flag = &p->shared;
 	else if (!strcmp(name, "draining"))

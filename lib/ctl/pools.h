@@ -16,6 +16,7 @@ struct pool_line {
 	uint64_t slots;
 	uint64_t used;
 	uint64_t lost;
+	uint64_t quarantined;
 	bool shared;
 	bool draining;
 };

@@ -23,6 +23,8 @@ enum {
 	DEMO_UNSEEN = 4,	/* BREAK=flip: broken, and the guest did not see it */
 };
 
+struct vm;
+
 /* say.c: what a person reads */
 
 /* say - one line, with the seconds since the start in front */
@@ -32,8 +34,10 @@ __attribute__((format(printf, 1, 2))) void say_more(const char *fmt, ...);
 /* demo_fail - say why, end the guest, exit with @status */
 __attribute__((noreturn, format(printf, 2, 3)))
 void demo_fail(int status, const char *fmt, ...);
-/* step - from now on, @seconds for what @what names, or the demo fails */
-void step(unsigned int seconds, const char *what);
+/* step - from now on, @limit seconds for what @what names, or the demo fails */
+void step(unsigned int limit, const char *what);
+/* step_check - fail, with what the guest and the module say, if they are over */
+void step_check(const struct vm *vm);
 /* commas - 1234567 as "1,234,567"; good for the next seven calls */
 const char *commas(uint64_t n);
 double seconds(void);
@@ -85,6 +89,7 @@ struct stats {
 	uint64_t pages_out;
 	uint64_t faults;
 	uint64_t fault_pages;
+	uint64_t fault_retries;
 	uint64_t fault_errors;
 	uint64_t kvm_faults;	/* taken by KVM for the guest's memory */
 };

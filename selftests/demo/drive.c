@@ -25,7 +25,7 @@
 #define MIN_PERCENT	80
 #define MIN_FAULTS	10000
 #define AIM_TRIES	5
-#define STEP_LIMIT	180	/* seconds: a busy machine is no failure */
+#define STEP_LIMIT	300	/* seconds: a busy machine is no failure */
 
 struct demo {
 	struct vm vm;

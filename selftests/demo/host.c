@@ -62,6 +62,7 @@ void stats_read(struct stats *s, pid_t pid)
 		{ "pages_out", &s->pages_out },
 		{ "faults", &s->faults },
 		{ "fault_pages", &s->fault_pages },
+		{ "fault_retries", &s->fault_retries },
 		{ "fault_errors", &s->fault_errors },
 	};
 	const unsigned int n = sizeof(wanted) / sizeof(wanted[0]);

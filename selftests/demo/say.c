@@ -12,7 +12,10 @@
 
 #include "demo.h"
 
+#define GRACE_S	5	/* step_check() comes first, for it can tell more */
+
 static const char *step_name = "start";
+static double step_end;
 
 double seconds(void)
 {
@@ -80,8 +83,24 @@ static void too_late(int sig)
 void step(unsigned int limit, const char *what)
 {
 	step_name = what;
+	step_end = seconds() + limit;
 	signal(SIGALRM, too_late);
-	alarm(limit);
+	alarm(limit + GRACE_S);
+}
+
+void step_check(const struct vm *vm)
+{
+	struct stats s;
+
+	if (seconds() < step_end)
+		return;
+	stats_read(&s, vm->pid);
+	say_more("guest: %s passes; module: %s pages in, %s out, %s faults, %s pages faulted back, "
+		 "%s retries, %s errors; KVM: %s faults",
+		 commas(vm->pass), commas(s.pages_in), commas(s.pages_out), commas(s.faults),
+		 commas(s.fault_pages), commas(s.fault_retries), commas(s.fault_errors),
+		 commas(s.kvm_faults));
+	demo_fail(DEMO_FAILED, "this took too long: %s", step_name);
 }
 
 const char *commas(uint64_t n)

@@ -125,8 +125,10 @@ void vm_drain(struct vm *vm)
 
 void vm_wait_data(struct vm *vm)
 {
-	while (!vm->data)
+	while (!vm->data) {
 		vm_read(vm, 1000);
+		step_check(vm);
+	}
 }
 
 void vm_wait_whole_pass(struct vm *vm, bool stop_at_complaint)
@@ -140,8 +142,10 @@ void vm_wait_whole_pass(struct vm *vm, bool stop_at_complaint)
 	 */
 	vm_drain(vm);
 	now = vm->pass;
-	while (vm->pass < now + 2 && !(stop_at_complaint && vm->bad.count))
+	while (vm->pass < now + 2 && !(stop_at_complaint && vm->bad.count)) {
 		vm_read(vm, 1000);
+		step_check(vm);
+	}
 }
 
 void vm_find_ram(struct vm *vm, uint64_t bytes)
