@@ -199,7 +199,7 @@ static void *keep_moving_in(void *arg)
 }
 
 /* The main job, in small: 16 MiB in VRAM under a running guest. */
-TEST_F_TIMEOUT(kvm, runs_from_vram, 300)
+TEST_F(kvm, runs_from_vram)
 {
 	struct mover m = { .fd = self->fd, .mem = self->mem };
 	uint64_t faults = uv_stat("fault_pages"), back = 0, wrong = 0;
@@ -249,7 +249,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 }
 
 /* A page is lost under the guest: the vCPU thread gets SIGBUS and its address. */
-TEST_F_TIMEOUT(kvm, lost_page, 120)
+TEST_F(kvm, lost_page)
 {
 	const struct sigaction bus_action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
 	size_t at, lost, wrong = 0;

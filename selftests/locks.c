@@ -17,7 +17,7 @@
 #define LEN	(PAGES * PAGE)
 
 /* The structs of the calls lie in the very pages that the calls move. */
-TEST_F_TIMEOUT(vram, arguments_in_moving_pages, 60)
+TEST_F(vram, arguments_in_moving_pages)
 {
 	char *mem = map_small(LEN);
 	struct uffdvram_migrate *m = (void *)(mem + 3 * PAGE);
@@ -92,7 +92,7 @@ static void *serve_after_work(void *arg)
 }
 
 /* QUERY's vector lies in missing memory, and who serves it needs our locks. */
-TEST_F_TIMEOUT(vram, vector_behind_userfaultfd, 60)
+TEST_F(vram, vector_behind_userfaultfd)
 {
 	enum { VEC = 4 };	/* pages */
 	char *vec = map_small(VEC * PAGE);
@@ -201,7 +201,7 @@ static void *storm_thread(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(vram, everything_at_once, 180)
+TEST_F(vram, everything_at_once)
 {
 	char *mem = map_small(LEN), *calm = map_small(LEN);
 	struct storm s[KINDS];
@@ -240,7 +240,7 @@ static void *move_long(void *arg)
 }
 
 /* Closing a descriptor under a call in progress: the call holds the file. */
-TEST_F_TIMEOUT(vram, closed_during_migrate, 60)
+TEST_F(vram, closed_during_migrate)
 {
 	struct long_move l = { .fd = uv_open(), .len = MIB(6) };
 	pthread_t thread;
@@ -270,7 +270,7 @@ TEST_F_TIMEOUT(vram, closed_during_migrate, 60)
 }
 
 /* The pool is taken away while pages go into it. */
-TEST_F_TIMEOUT(vram, detached_during_migrate, 60)
+TEST_F(vram, detached_during_migrate)
 {
 	struct long_move l = { .fd = self->fd, .len = MIB(6) };
 	pthread_t thread;
@@ -319,7 +319,7 @@ static int move_and_leave(int sock, void *arg)
 }
 
 /* A process goes while three of its threads move pages. */
-TEST_F_TIMEOUT(vram, exit_and_kill_during_migrate, 90)
+TEST_F(vram, exit_and_kill_during_migrate)
 {
 	uint64_t word, start;
 	struct child c;
@@ -372,7 +372,7 @@ static void *contexts_come_and_go(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(vram, contexts_in_parallel, 60)
+TEST_F(vram, contexts_in_parallel)
 {
 	struct brief b[4];
 	char *mem = map_small(LEN);

@@ -41,7 +41,7 @@ static void round_trip(struct __test_metadata *_metadata, int fd, char *mem, siz
 	EXPECT_TRUE(sum_ok(mem, len, &m));
 }
 
-TEST_F_TIMEOUT(vram, sizes_and_offsets, 120)
+TEST_F(vram, sizes_and_offsets)
 {
 	static const size_t sizes[] = { 1, 2, 3, 511, 512, 513, 1025 };
 	static const size_t starts[] = { 1, 511, 512 };
@@ -67,7 +67,7 @@ TEST_F_TIMEOUT(vram, sizes_and_offsets, 120)
 	munmap(mem, whole);
 }
 
-TEST_F_TIMEOUT(vram, big, 240)
+TEST_F(vram, big)
 {
 	size_t pages = MIB(64) / PAGE + 3, len = pages * PAGE;
 	struct uffdvram_migrate m;
@@ -107,7 +107,7 @@ static size_t states_wrong(int fd, char *mem, const unsigned char *in_vram, size
 	return wrong;
 }
 
-TEST_F_TIMEOUT(vram, random_pieces, 120)
+TEST_F(vram, random_pieces)
 {
 	enum { PAGES = 2048, ROUNDS = 200 };
 	static unsigned char in_vram[PAGES];
@@ -230,7 +230,7 @@ static bool is_huge(void)
 }
 
 /* PMD-mapped huge pages move on every kernel, in whole and in part. */
-TEST_F_TIMEOUT(vram, huge_pages, 60)
+TEST_F(vram, huge_pages)
 {
 	size_t len = 2 * HUGE;
 	char *mem = map_huge(len);
@@ -340,7 +340,7 @@ static void on_alarm(int sig)
 }
 
 /* A signal ends the call early; what was done is done, and done tells. */
-TEST_F_TIMEOUT(vram, interrupted, 60)
+TEST_F(vram, interrupted)
 {
 	const struct sigaction alarm_action = { .sa_handler = on_alarm };
 	const struct itimerval timer = { .it_value.tv_usec = 100000 };
@@ -392,7 +392,7 @@ static void *move_randomly(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(vram, many_threads, 180)
+TEST_F(vram, many_threads)
 {
 	enum { THREADS = 6, PAGES = 2048 };
 	struct mover mv[THREADS];

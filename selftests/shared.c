@@ -65,7 +65,7 @@ static size_t twins_wrong(const struct twins *t)
 	       (check_pages_as(right, len, t->mem, 1) != -1);
 }
 
-TEST_F_TIMEOUT(vram, ksm_pages, 180)
+TEST_F(vram, ksm_pages)
 {
 	struct twins t = { .n = 100 };
 	struct uffdvram_migrate m;
@@ -108,7 +108,7 @@ TEST_F_TIMEOUT(vram, ksm_pages, 180)
 }
 
 /* ksmd merges, tests move, pages are written and unmerged, all at once. */
-TEST_F_TIMEOUT(vram, ksm_all_the_time, 180)
+TEST_F(vram, ksm_all_the_time)
 {
 	struct twins t = { .n = 64 };
 	size_t len = 3 * t.n * PAGE, i;
@@ -191,7 +191,7 @@ static int family_child(int sock, void *arg)
 }
 
 /* The parent moves its memory: the child's page table must not notice. */
-TEST_F_TIMEOUT(vram, parent_moves, 60)
+TEST_F(vram, parent_moves)
 {
 	struct family f = { map_small(64 * PAGE), 64, 0 };
 	struct uffdvram_migrate m;
@@ -223,7 +223,7 @@ TEST_F_TIMEOUT(vram, parent_moves, 60)
 }
 
 /* The same the other way round: the child moves, the parent does not notice. */
-TEST_F_TIMEOUT(vram, child_moves, 60)
+TEST_F(vram, child_moves)
 {
 	struct family f = { map_small(64 * PAGE), 64, 0 };
 	size_t len = 64 * PAGE, i;
@@ -247,7 +247,7 @@ TEST_F_TIMEOUT(vram, child_moves, 60)
 }
 
 /* When the other process has gone, the pages are ours alone. */
-TEST_F_TIMEOUT(vram, alone_again, 60)
+TEST_F(vram, alone_again)
 {
 	struct family f = { map_small(32 * PAGE), 32, 0 };
 	struct uffdvram_migrate m;
@@ -267,7 +267,7 @@ TEST_F_TIMEOUT(vram, alone_again, 60)
 }
 
 /* fork() of a process whose pages are in VRAM. */
-TEST_F_TIMEOUT(vram, fork_while_in_vram, 60)
+TEST_F(vram, fork_while_in_vram)
 {
 	struct family f = { map_small(64 * PAGE), 64, 0 };
 	struct uffdvram_migrate m;
@@ -350,7 +350,7 @@ static int short_parent(int sock, void *arg)
 	return child_end(&c);
 }
 
-TEST_F_TIMEOUT(vram, pages_outlive_the_parents_mapping, 60)
+TEST_F(vram, pages_outlive_the_parents_mapping)
 {
 	EXPECT_EQ(0, run_child(short_parent, NULL));
 	EXPECT_TRUE(uv_wait_slots(0));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 300 */
 /*
  * Pages that MIGRATE leaves where they are: each for the right cause, at the
  * right address, with its bytes intact, and nothing else is kept from moving.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 300 */
 /*
  * userfaultfd in missing mode over pages in VRAM: MIGRATE fills no hole that
  * somebody watches, discarding a page in VRAM arms its address again, and what
@@ -128,7 +129,7 @@ static void *read_page(void *arg)
 }
 
 /* Discarding a page that is in VRAM frees its slot, and the next touch tells. */
-TEST_F_TIMEOUT(armed, discard_in_vram, 60)
+TEST_F(armed, discard_in_vram)
 {
 	struct reader r = { self->mem + 5 * PAGE, 2, 0 };
 	struct uffd_msg msg;
@@ -202,7 +203,7 @@ TEST_F(armed, poison_between_pages_in_vram)
 }
 
 /* Threads touch everything while pages are served, moved in and discarded. */
-TEST_F_TIMEOUT(armed, served_moved_discarded, 120)
+TEST_F(armed, served_moved_discarded)
 {
 	enum { ROUNDS = 300 };
 	bool stop = false;
@@ -284,7 +285,7 @@ static int check_in_child(int sock, void *arg)
 }
 
 /* Remove, unmap, remap and fork of pages in VRAM are told as of any others. */
-TEST_F_TIMEOUT(vram, events, 60)
+TEST_F(vram, events)
 {
 	static const int kinds[] = { UFFD_EVENT_REMAP, UFFD_EVENT_FORK, UFFD_EVENT_REMOVE,
 				     UFFD_EVENT_UNMAP };

@@ -179,7 +179,7 @@ TEST_F(wp, survives_a_round_trip)
 }
 
 /* The CPU writes to a protected page: in VRAM, and once it has come home. */
-TEST_F_TIMEOUT(wp, writes_are_seen, 60)
+TEST_F(wp, writes_are_seen)
 {
 	char *in_vram = self->mem + 3 * PAGE + 50, *read_first = self->mem + 70 * PAGE + 9;
 
@@ -215,7 +215,7 @@ TEST_F_TIMEOUT(wp, writes_are_seen, 60)
 }
 
 /* UFFDIO_WRITEPROTECT of pages that are in VRAM, on and off. */
-TEST_F_TIMEOUT(wp, protect_in_vram, 60)
+TEST_F(wp, protect_in_vram)
 {
 	fill_pages(self->mem, LEN, 3);
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
@@ -243,7 +243,7 @@ TEST_F_TIMEOUT(wp, protect_in_vram, 60)
 }
 
 /* Holes and the zero page: moving them would lose the bit, so they stay. */
-TEST_F_TIMEOUT(wp, holes_stay, 60)
+TEST_F(wp, holes_stay)
 {
 	bool markers = variant->features & UFFD_FEATURE_WP_UNPOPULATED;
 	struct uffdvram_migrate m;
@@ -281,7 +281,7 @@ TEST_F_TIMEOUT(wp, holes_stay, 60)
 }
 
 /* Protected pages that fail to move, or are lost, are not unprotected by it. */
-TEST_F_TIMEOUT(wp, failed_moves, 60)
+TEST_F(wp, failed_moves)
 {
 	struct uffdvram_migrate m;
 
@@ -332,7 +332,7 @@ static void *write_stream(void *arg)
  * A precopy: copies of written pages, over and over, while the CPU writes and
  * pages move. Re-armed first and copied afterwards, the last copy is complete.
  */
-TEST_F_TIMEOUT(vram, precopy, 120)
+TEST_F(vram, precopy)
 {
 	enum { ROUNDS = 60 };
 	int uffd = uffd_open(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |

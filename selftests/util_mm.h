@@ -8,6 +8,14 @@
 #include <pthread.h>
 #include "util.h"
 
+/*
+ * The harness gives a test 30 s. Under emulation, on a kernel with sanitizers,
+ * on a busy machine, that says nothing. What hangs is ended by the time limit
+ * of its file (TIMEOUT) at the latest.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	300
+
 #define ADDR(p)		((uint64_t)(uintptr_t)(p))
 
 /** map_aligned - map_small at a multiple of 2 MiB */
