@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * How contexts and processes end while pages live in VRAM: close, exit, kill,
- * exec, fork, and the module itself. No byte is lost, no slot stays taken.
+ * exec, fork. No byte is lost, no slot stays taken.
  */
 #include "kselftest_harness.h"
 
 #include "util_mm.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/syscall.h>
 
 #define PAGES		64
 #define LEN		(PAGES * PAGE)
-#define MODULE		"/job/uffdvram.ko"
 
 FIXTURE(life)
 {
@@ -317,83 +314,6 @@ TEST_F(life, unregister)
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
 	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, &range));
 	EXPECT_EQ(-1, check_pages(mem, LEN, 3));
-	munmap(mem, LEN);
-}
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "uffdvram", O_NONBLOCK) ? -errno : 0;
-}
-
-static int load(void)
-{
-	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "open_pid=1", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static bool unloads(void *arg)
-{
-	(void)arg;
-	return !unload();
-}
-
-/*
- * A descriptor, a slot in use: each keeps the module. The kernel's answer is
- * EWOULDBLOCK where the manual of rmmod says "in use".
- */
-TEST(the_module_stays_while_it_is_used)
-{
-	char *mem = map_small(LEN);
-	uint64_t slots = uv_slots_in_use();
-	int fd = uv_open();
-	uint32_t pool;
-
-	ASSERT_EQ(0, slots);
-	ASSERT_LE(0, fd);
-	fill_pages(mem, LEN, 1);
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	ASSERT_EQ(0, uv_attach(fd, MIB(2), 0, &pool));
-	ASSERT_EQ(0, uv_register(fd, mem, LEN, pool, NULL));
-	ASSERT_EQ(PAGES, uv_to_vram(fd, mem, LEN));
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	/* Without a descriptor there are the slots, until the worker is done. */
-	uv_sim_set("delay_us", "300000");
-	close(fd);
-	EXPECT_LT(0, uv_slots_in_use());
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	uv_sim_set("delay_us", "0");
-	EXPECT_TRUE(wait_until(unloads, NULL, 15000));
-	EXPECT_EQ(-1, check_pages(mem, LEN, 1));
-	EXPECT_EQ(-ENOENT, uv_open());
-	ASSERT_EQ(0, load());
-	EXPECT_EQ(0, uv_slots_in_use());
-	fd = uv_open();
-	EXPECT_LE(0, fd);
-	close(fd);
-	munmap(mem, LEN);
-}
-
-/* A shared pool outlives its context, but it does not hold the module for ever. */
-TEST(unload_with_a_shared_pool)
-{
-	char *mem = map_small(LEN);
-	int fd = uv_open();
-	uint32_t pool;
-
-	ASSERT_LE(0, fd);
-	fill_pages(mem, LEN, 1);
-	ASSERT_EQ(0, uv_attach(fd, MIB(2), UFFDVRAM_POOL_SHARED, &pool));
-	ASSERT_EQ(0, uv_register(fd, mem, LEN, pool, NULL));
-	ASSERT_EQ(PAGES, uv_to_vram(fd, mem, LEN));
-	close(fd);
-	EXPECT_TRUE(wait_until(unloads, NULL, 15000));
-	EXPECT_EQ(-1, check_pages(mem, LEN, 1));
-	ASSERT_EQ(0, load());
 	munmap(mem, LEN);
 }
 
