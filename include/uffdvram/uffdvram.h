@@ -334,9 +334,9 @@ struct uffdvram_moved {
  * (uffdvram_stay_name()). Goes on after signals unless told otherwise; the
  * signal's handler runs in between.
  *
- * Errors: -EINVAL (alignment, a length of 0, not within the range), -E2BIG, -ENOENT (a part is in
- * no range any more), -ENODEV (the range has no pool, or the pool is being
- * detached), -ENOMEM, -ESRCH (the address space is gone), -EINTR (only with
+ * Errors: -EINVAL (alignment, a length of 0, not within the range), -E2BIG,
+ * -ENOENT (a part is in no range any more), -ENODEV (the range has no pool, or the
+ * pool is being detached), -ENOMEM, -ESRCH (the address space is gone), -EINTR (only with
  * UFFDVRAM_MOVE_EINTR), -EOPNOTSUPP (unknown flag).
  */
 int uffdvram_range_move(struct uffdvram_range *range, uint64_t off,
@@ -400,8 +400,8 @@ struct uffdvram_visit {
  * signals. Counts are of what was looked at, also when an error or @visit ends
  * the query early.
  *
- * Errors: -EINVAL (alignment, a length of 0, not within the range), -E2BIG, -ENOMEM, -ESRCH (the
- * address space is gone); what @visit returned.
+ * Errors: -EINVAL (alignment, a length of 0, not within the range), -E2BIG,
+ * -ENOMEM, -ESRCH (the address space is gone); what @visit returned.
  */
 int uffdvram_range_query(struct uffdvram_range *range, uint64_t off,
 			 uint64_t len, struct uffdvram_residency *res,

@@ -55,7 +55,8 @@ static int map_parse(struct session *s, int argc, char **argv, struct map_opts *
 						     BAR_MAX_COLS);
 			o->cols = cols;
 		} else if (argv[i][0] == '-' || i + 1 < argc) {
-			return session_usage(s, "map: usage: map [-w COLS] [--ascii] [N|all|ADDR+LEN|anon:SIZE|largest]");
+			return session_usage(s, "map: usage: map [-w COLS] [--ascii] "
+					     "[N|all|ADDR+LEN|anon:SIZE|largest]");
 		} else {
 			o->what = argv[i];
 		}

@@ -99,7 +99,8 @@ static int add_parse_pool(struct session *s, int argc, char **argv, uint32_t *po
 		return CTL_OK;
 	}
 	if (argc != 2 || strcmp(argv[0], "pool") || parse_u32(argv[1], pool))
-		return session_usage(s, "range add: usage: range add ADDR LEN|ADDR+LEN|anon:SIZE|largest [pool N]");
+		return session_usage(s, "range add: usage: range add "
+				     "ADDR LEN|ADDR+LEN|anon:SIZE|largest [pool N]");
 	return CTL_OK;
 }
 
