@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include "util_mm.h"
 
-#define POOL	MIB(4)
+#define POOL	MIB(2)
 #define SLOTS	((long)(POOL / PAGE))
 
 enum leave {
@@ -222,7 +222,7 @@ TEST_F(stale, after_lost_pages)
 /* A page's own next owner may be its process: holes are zero for it as well. */
 TEST_F(stale, recycled_within_a_process)
 {
-	enum { ROUNDS = 8 };
+	enum { ROUNDS = 4 };
 	char *mem = fill_pool(self->fd, self->pool);
 	uint64_t seed = 99;
 	size_t i, from, n, checked = 0;
@@ -271,7 +271,7 @@ static int restless_owner(int sock, void *arg)
 
 TEST_F(stale, owners_and_heirs_in_parallel)
 {
-	enum { ROUNDS = 30 };
+	enum { ROUNDS = 10 };
 	long *moved = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct owner o = { .pool = self->pool, .moved = moved };
 	struct heir h = { .pool = self->pool };
@@ -281,7 +281,7 @@ TEST_F(stale, owners_and_heirs_in_parallel)
 	ASSERT_NE(MAP_FAILED, moved);
 	busy = child_start(restless_owner, &o);
 	/* Until both have had the pool a few times over. */
-	for (round = 0; round < 20 * ROUNDS; round++) {
+	for (round = 0; round < 100 * ROUNDS; round++) {
 		ASSERT_EQ(0, inherit(&h));
 		if (round > ROUNDS && h.zero > 3 * SLOTS &&
 		    __atomic_load_n(moved, __ATOMIC_RELAXED) > 3 * SLOTS)
