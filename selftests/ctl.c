@@ -95,7 +95,8 @@ TEST(info)
 	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
 	EXPECT_TRUE(says("features    vram open_pid sim\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
-	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\",\"features\":[\"vram\",\"open_pid\",\"sim\"],"));
+	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
+			 "\"features\":[\"vram\",\"open_pid\",\"sim\"],"));
 }
 
 TEST(a_shared_pool)

@@ -16,7 +16,7 @@ static const char *const looks[2][LOOK_POISON + 1] = {
 static uint64_t bar_edge(const struct bar *bar, unsigned int col)
 {
 	return bar->start +
-	       (unsigned __int128)(bar->end - bar->start) * col / bar->cols;
+	       (__uint128_t)(bar->end - bar->start) * col / bar->cols;
 }
 
 void bar_init(struct bar *bar, uint64_t start, uint64_t end, unsigned int cols,
@@ -77,6 +77,8 @@ const char *bar_text(char buf[BAR_TEXT_MAX], const struct bar *bar,
 const char *bar_legend(enum bar_style style)
 {
 	return style == BAR_BLOCKS ?
-	       "\u2588 VRAM  \u2593 half or more  \u2592 some  \u2591 RAM  \u00b7 other (missing, swapped)  ! poison" :
-	       "# VRAM  + half or more  - some  . RAM  _ other (missing, swapped)  ! poison";
+	       "\u2588 VRAM  \u2593 half or more  \u2592 some  \u2591 RAM  "
+	       "\u00b7 other (missing, swapped)  ! poison" :
+	       "# VRAM  + half or more  - some  . RAM  "
+	       "_ other (missing, swapped)  ! poison";
 }

@@ -158,7 +158,8 @@ static int pool_list(struct session *s, int argc, char **argv)
 		json_open(&j, NULL, '[');
 	while (!ret && fgets(line, sizeof(line), f)) {
 		if (pool_line_parse(line, &p))
-			ret = session_error(s, "pool list: %s: not understood: %s", POOLS_PATH, line);
+			ret = session_error(s, "pool list: %s: not understood: %s",
+					    POOLS_PATH, line);
 		else if (s->json)
 			list_json(&j, &p);
 		else

@@ -126,7 +126,8 @@ static int range_add(struct session *s, int argc, char **argv)
 		return session_usage(s, "range add: say what: ADDR LEN, ADDR+LEN, anon:SIZE or largest");
 	if (used == 3) {
 		if (parse_size(argv[1], &one.addr) || parse_size(argv[2], &one.len))
-			return session_usage(s, "range add: \"%s %s\" is no ADDR LEN", argv[1], argv[2]);
+			return session_usage(s, "range add: \"%s %s\" is no ADDR LEN",
+					     argv[1], argv[2]);
 		return add_all(s, &t, pool);
 	}
 	ret = targets_find(s, "range add", argv[1], &t);

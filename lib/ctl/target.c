@@ -125,7 +125,8 @@ int targets_find(struct session *s, const char *cmd, const char *word,
 		return targets_range(s, cmd, number, out);
 	ret = parse_piece(word, &addr, &len);
 	if (ret == -ERANGE)
-		return session_usage(s, "%s: \"%s\" passes the end of the address space", cmd, word);
+		return session_usage(s, "%s: \"%s\" passes the end of the address space",
+				     cmd, word);
 	if (ret)
 		return session_usage(s, "%s: \"%s\" is no range: a number, all, ADDR+LEN, anon:SIZE or largest",
 				     cmd, word);
