@@ -294,6 +294,49 @@ TEST_F(life, fork_and_parent_unmaps)
 	self->mem = map_small(LEN);
 }
 
+/*
+ * The worker copies, and holds the pages' places in our page tables, when these
+ * go. The kernel with KASAN sees it if what leads back to them goes as well.
+ */
+TEST_F(life, munmap_while_the_worker_copies)
+{
+	uv_sim_set("delay_us", "400000");
+	close(self->fd);
+	sleep_ms(100);
+	EXPECT_EQ(0, munmap(self->mem, LEN));
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	uv_sim_set("delay_us", "0");
+	self->fd = uv_open();
+	self->mem = map_small(LEN);
+}
+
+static int exit_while_copied(int sock, void *arg)
+{
+	uint32_t pool = *(uint32_t *)arg;
+	char *mem = map_small(LEN);
+	int fd = uv_open();
+
+	(void)sock;
+	fill_pages(mem, LEN, 1);
+	if ((!pool && uv_attach(fd, MIB(2), 0, &pool)) ||
+	    uv_register(fd, mem, LEN, pool, NULL) || uv_to_vram(fd, mem, LEN) != PAGES)
+		return 1;
+	uv_sim_set("delay_us", "400000");
+	close(fd);
+	sleep_ms(100);
+	return 0;
+}
+
+TEST_F(life, exit_while_the_worker_copies)
+{
+	uint32_t pool = variant->shared ? self->pool : 0;
+
+	EXPECT_EQ(0, run_child(exit_while_copied, &pool));
+	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
+	uv_sim_set("delay_us", "0");
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
 TEST_F(life, unregister)
 {
 	char *mem = map_small(LEN);
