@@ -223,6 +223,31 @@ TEST_F(vram, parent_moves)
 	munmap(f.mem, len);
 }
 
+/* Memory that cannot be touched cannot be unshared either: it stays, by name. */
+TEST_F(vram, shared_without_access)
+{
+	struct family f = { map_small(64 * PAGE), 64, 0 };
+	struct uffdvram_migrate m;
+	size_t len = 64 * PAGE;
+	struct child c;
+
+	ASSERT_EQ(0, uv_register(self->fd, f.mem, len, self->pool, NULL));
+	fill_pages(f.mem, len, 3);
+	c = child_start(family_child, &f);
+	ASSERT_EQ(64, child_step(&c, STEP_PRESENT));
+	ASSERT_EQ(0, mprotect(f.mem, len, PROT_NONE));
+	ASSERT_EQ(0, uv_migrate(self->fd, f.mem, len, 0, &m));
+	EXPECT_EQ(64, m.stayed[UFFDVRAM_STAY_SHARED]);
+	EXPECT_EQ(ADDR(f.mem), m.first[UFFDVRAM_STAY_SHARED]);
+	EXPECT_EQ(0, uv_slots_in_use());
+	EXPECT_EQ(64, child_step(&c, STEP_PRESENT));
+	EXPECT_EQ(0, child_step(&c, STEP_CHECK));
+	EXPECT_EQ(0, child_end(&c));
+	ASSERT_EQ(0, mprotect(f.mem, len, PROT_READ));
+	EXPECT_EQ(0, check_each(f.mem, len, 3));
+	munmap(f.mem, len);
+}
+
 /* The same the other way round: the child moves, the parent does not notice. */
 TEST_F(vram, child_moves)
 {
