@@ -22,7 +22,7 @@ struct uffdvram_ucmd;
 struct uffdvram_mm {
 	struct mm_struct *mm;
 	struct kref ref;
-	struct mutex lock;
+	struct mutex lock;	/* rank 3 */
 	struct maple_tree ranges;
 	unsigned int nr_ranges;
 };

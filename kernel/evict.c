@@ -1,119 +1,121 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Brings pages home by slot, without an address space: everything of a pool that
- * is given up, and orphans, whose range has gone. The core finds and replaces
- * every mapping of such a page by its reverse map.
+ * Brings pages home by slot: everything of a pool that is given up, and orphans,
+ * whose range has gone.
+ *
+ * The core's migrate_device_*() would do without an address space, but while it
+ * has a page unmapped nothing keeps the anon_vma that the page names: munmap or
+ * exit frees it, and the core goes on to walk it. So for each page one VMA is
+ * looked up that may map it, and the page is moved as MIGRATE does, with that
+ * address space's mmap_lock held. An address space that is exiting frees its
+ * pages by itself.
  */
 #include <linux/bitmap.h>
-#include <linux/gfp.h>
-#include <linux/migrate.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
+
+#include <linux/uffdvram.h>
 
 #include "evict.h"
 #include "lock.h"
+#include "migrate.h"
 #include "stat.h"
 #include "trace.h"
 #include "vram.h"
 
-#define EVICT_BATCH		64
 #define EVICT_BACKOFF_MAX	HZ
+/* Places that a page is looked for at; others have it after a fork. */
+#define EVICT_PLACES		64
+/* The low bits of folio->mapping tell what it points to. */
+#define EVICT_MAPPING_FLAGS	3UL
 
-/**
- * struct evict_batch - slots emptied together
- * @v: the pool
- * @n: how many
- * @src: pfns, then what the core makes of them
- * @dst: for the core
- * @page: destinations; NULL once used
- * @xfer: the copies
- * @index: which entry a copy is for
+/*
+ * The address space of the @nth VMA that may map @folio, with a reference on its
+ * users, and the address there. NULL if there is none. Called under the lock of
+ * @anon_vma's root.
  */
-struct evict_batch {
-	struct uffdvram_vram *v;
-	unsigned int n;
-	unsigned long src[EVICT_BATCH];
-	unsigned long dst[EVICT_BATCH];
-	struct page *page[EVICT_BATCH];
-	struct uffdvram_xfer xfer[EVICT_BATCH];
-	u8 index[EVICT_BATCH];
-};
-
-/* Cuts the batch to the destinations that there are. */
-static bool evict_alloc(struct evict_batch *b)
+static struct mm_struct *evict_place(struct anon_vma *anon_vma,
+				     const struct folio *folio,
+				     unsigned int nth, unsigned long *addr)
 {
-	unsigned int i;
+	struct anon_vma_chain *avc;
+	struct vm_area_struct *vma;
+	struct rb_node *node;
 
-	for (i = 0; i < b->n; i++) {
-		b->page[i] = alloc_page(GFP_HIGHUSER_MOVABLE | __GFP_NOWARN |
-					__GFP_RETRY_MAYFAIL);
-		if (!b->page[i]) {
-			b->n = i;
-			return false;
+	for (node = rb_first_cached(&anon_vma->rb_root); node;
+	     node = rb_next(node)) {
+		avc = rb_entry(node, struct anon_vma_chain, rb);
+		vma = avc->vma;
+		if (folio->index < vma->vm_pgoff ||
+		    folio->index >= vma->vm_pgoff + vma_pages(vma))
+			continue;
+		if (nth) {
+			nth--;
+			continue;
 		}
+		if (!mmget_not_zero(vma->vm_mm))
+			continue;
+		*addr = vma->vm_start +
+			((folio->index - vma->vm_pgoff) << PAGE_SHIFT);
+		return vma->vm_mm;
 	}
-	return true;
+	return NULL;
 }
 
-static void evict_copy(struct evict_batch *b)
+/*
+ * As the core's folio_lock_anon_vma_read(): an anon_vma is typesafe by RCU, and
+ * lives while its root is locked and the folio mapped.
+ */
+static struct mm_struct *evict_find(const struct folio *folio, unsigned int nth,
+				    unsigned long *addr)
 {
-	struct uffdvram_vram *v = b->v;
-	unsigned int i, k, n = 0;
-	struct page *page;
+	struct mm_struct *mm = NULL;
+	struct anon_vma *anon_vma, *root;
+	unsigned long mapping;
 
-	for (i = 0; i < b->n; i++) {
-		page = migrate_pfn_to_page(b->src[i]);
-		if (!page || !(b->src[i] & MIGRATE_PFN_MIGRATE) ||
-		    uffdvram_slot_is_lost(&v->slots, uffdvram_slot_of(v, page)))
-			continue;
-		lock_page(b->page[i]);
-		b->dst[i] = migrate_pfn(page_to_pfn(b->page[i]));
-		b->xfer[n].off = uffdvram_slot_off(uffdvram_slot_of(v, page));
-		b->xfer[n].ram = b->page[i];
-		b->xfer[n].order = 0;
-		b->index[n++] = i;
-		/* The core owns it from here on, whatever happens. */
-		b->page[i] = NULL;
-	}
-	if (!n || !v->backend.ops->to_ram(&v->backend, b->xfer, n))
-		return;
-	for (k = 0; k < n; k++) {
-		if (!b->xfer[k].err)
-			continue;
-		i = b->index[k];
-		page = migrate_pfn_to_page(b->src[i]);
-		uffdvram_slot_lose(&v->slots, uffdvram_slot_of(v, page));
-		b->page[i] = migrate_pfn_to_page(b->dst[i]);
-		unlock_page(b->page[i]);
-		b->dst[i] = 0;
-	}
+	rcu_read_lock();
+	mapping = (unsigned long)READ_ONCE(folio->mapping);
+	anon_vma = (struct anon_vma *)(mapping & ~EVICT_MAPPING_FLAGS);
+	if (!anon_vma || !folio_mapped(folio))
+		goto out_rcu;
+	root = READ_ONCE(anon_vma->root);
+	if (!down_read_trylock(&root->rwsem))
+		goto out_rcu;
+	if (folio_mapped(folio))
+		mm = evict_place(anon_vma, folio, nth, addr);
+	up_read(&root->rwsem);
+out_rcu:
+	rcu_read_unlock();
+	return mm;
 }
 
-/* Returns how many came home. */
-static unsigned int evict_run(struct evict_batch *b, bool *no_memory)
+/* Brings one page home, from wherever it is mapped: pages moved, or -EINTR. */
+static int evict_page(struct uffdvram_migrate_step *s, struct page *page,
+		      bool *no_memory)
 {
-	unsigned int i, moved = 0, tried = b->n;
+	struct folio *folio = page_folio(page);
+	struct mm_struct *mm;
+	unsigned long addr;
+	unsigned int nth;
+	int ret;
 
-	if (!evict_alloc(b))
-		*no_memory = true;
-	memset(b->dst, 0, sizeof(b->dst));
-	if (b->n) {
-		migrate_device_pfns(b->src, b->n);
-		evict_copy(b);
-		migrate_device_pages(b->src, b->dst, b->n);
-		for (i = 0; i < b->n; i++)
-			moved += b->dst[i] && (b->src[i] & MIGRATE_PFN_MIGRATE);
-		migrate_device_finalize(b->src, b->dst, b->n);
+	for (nth = 0; nth < EVICT_PLACES; nth++) {
+		mm = evict_find(folio, nth, &addr);
+		if (!mm)
+			break;
+		ret = uffdvram_migrate_out(s, mm, addr, addr + PAGE_SIZE);
+		/* Never the last one here: exit is not for us to wait for. */
+		mmput_async(mm);
+		if (ret < 0)
+			return ret;
+		if (uffdvram_migrate_fate(s, 0) == UFFDVRAM_STAY_NO_MEMORY)
+			*no_memory = true;
+		if (uffdvram_migrate_fate(s, 0) == UFFDVRAM_DID_MOVE)
+			return 1;
 	}
-	for (i = 0; i < b->n; i++)
-		if (b->page[i])
-			__free_page(b->page[i]);
-	uffdvram_stat_add(evicted, moved);
-	trace_uffdvram_evict(b->v->id, tried, moved);
-	b->n = 0;
-	return moved;
+	return 0;
 }
 
 static bool evict_wanted(struct uffdvram_vram *v, unsigned long slot,
@@ -140,36 +142,41 @@ static bool evict_wanted(struct uffdvram_vram *v, unsigned long slot,
 int uffdvram_evict(struct uffdvram_vram *v, bool orphans_only,
 		   struct uffdvram_evict_result *res)
 {
-	struct uffdvram_slots *s = &v->slots;
-	unsigned long slot, wanted = 0;
-	struct evict_batch *b;
+	struct uffdvram_slots *slots = &v->slots;
+	struct uffdvram_migrate_step *s;
+	unsigned long slot, tried = 0;
+	int ret = 0;
 
 	lockdep_assert_held(&v->detach);
 	memset(res, 0, sizeof(*res));
-	b = kzalloc(sizeof(*b), GFP_KERNEL);
-	if (!b) {
+	s = uffdvram_migrate_step_alloc();
+	if (!s) {
 		res->no_memory = true;
-		res->left = atomic_long_read(&s->used);
+		res->left = atomic_long_read(&slots->used);
 		return -ENOMEM;
 	}
-	b->v = v;
-	for_each_set_bit(slot, s->taken, s->nr) {
+	for_each_set_bit(slot, slots->taken, slots->nr) {
 		if (!evict_wanted(v, slot, orphans_only))
 			continue;
-		wanted++;
-		b->src[b->n++] = v->first_pfn + slot;
-		if (b->n < EVICT_BATCH)
-			continue;
-		res->moved += evict_run(b, &res->no_memory);
-		cond_resched();
-		if (fatal_signal_pending(current))
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
 			break;
+		}
+		tried++;
+		ret = evict_page(s, uffdvram_slot_page(v, slot),
+				 &res->no_memory);
+		if (ret < 0)
+			break;
+		res->moved += ret;
+		/* It may be gone, lost, or somebody else's by now. */
+		if (!ret && evict_wanted(v, slot, orphans_only))
+			res->left++;
+		cond_resched();
 	}
-	if (b->n)
-		res->moved += evict_run(b, &res->no_memory);
-	res->left = wanted - res->moved;
-	kfree(b);
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	uffdvram_migrate_step_free(s);
+	uffdvram_stat_add(evicted, res->moved);
+	trace_uffdvram_evict(v->id, tried, res->moved);
+	return min(ret, 0);
 }
 
 /**

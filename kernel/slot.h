@@ -38,7 +38,7 @@
  */
 struct uffdvram_slots {
 	unsigned long nr;
-	spinlock_t lock;
+	spinlock_t lock;	/* rank 7 */
 	unsigned long hint;
 	bool closed;
 	unsigned long *taken;

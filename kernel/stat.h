@@ -13,12 +13,12 @@
 	X(slots_lost)		/* slots whose data could not be read */\
 	X(pages_in)		/* pages copied into VRAM by MIGRATE */	\
 	X(pages_placed)		/* holes that MIGRATE filled in VRAM */	\
-	X(pages_out)		/* pages brought home by MIGRATE */	\
+	X(pages_out)		/* pages brought home on request */	\
 	X(faults)		/* CPU faults on pages in VRAM */	\
 	X(fault_pages)		/* pages that these brought home */	\
 	X(fault_retries)	/* faults that have to come again */	\
 	X(fault_errors)		/* faults answered by SIGBUS */		\
-	X(evicted)		/* pages brought home by pfn */		\
+	X(evicted)		/* those of pages_out that a slot asked for */\
 	X(migrate_calls)	/* MIGRATE ioctls */			\
 	X(migrate_raced)	/* pages that changed under a MIGRATE */
 

@@ -285,8 +285,15 @@ void uffdvram_vram_reap(struct uffdvram_vram *v)
  */
 void uffdvram_vram_quiesce(struct uffdvram_vram *v)
 {
-	if (cancel_delayed_work_sync(&v->work))
-		uffdvram_vram_put(v);
+	/*
+	 * Not cancel_delayed_work_sync(): it disables the work while it waits,
+	 * and a kick would then lose its reference.
+	 */
+	do {
+		if (cancel_delayed_work(&v->work))
+			uffdvram_vram_put(v);
+		flush_work(&v->work.work);
+	} while (delayed_work_pending(&v->work));
 }
 
 /**

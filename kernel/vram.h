@@ -57,7 +57,7 @@ struct uffdvram_vram {
 	struct dev_pagemap pgmap;
 	struct resource *res;
 	unsigned long first_pfn;
-	struct mutex detach;
+	struct mutex detach;	/* rank 1 */
 	wait_queue_head_t wait;
 	struct delayed_work work;
 	unsigned long backoff;

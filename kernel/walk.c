@@ -182,7 +182,7 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 {
 	unsigned long n = (end - start) >> PAGE_SHIFT;
 	struct mm_struct *mm = vma->vm_mm;
-	spinlock_t *ptl;
+	spinlock_t *ptl;	/* of the table, or the PMD */
 	pmd_t *pmd, pmdval;
 	pte_t *pte;
 

@@ -230,7 +230,7 @@ struct uffdvram_range_unregister {
 
 /** enum uffdvram_stay - why MIGRATE left a page where it was */
 enum uffdvram_stay {
-	UFFDVRAM_STAY_MISSING = 0,	/* a hole or zero page that userfaultfd watches; to RAM: a hole */
+	UFFDVRAM_STAY_MISSING = 0,	/* a hole; or a zero page that userfaultfd watches */
 	UFFDVRAM_STAY_SWAPPED = 1,	/* swapped out */
 	UFFDVRAM_STAY_PINNED = 2,	/* somebody holds a reference */
 	UFFDVRAM_STAY_SHARED = 3,	/* merged by KSM, or shared with a forked process */
