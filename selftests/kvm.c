@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* TIMEOUT: 400 */
+/* TIMEOUT: 1000 */
 /*
  * A virtual machine whose memory lives in VRAM: its vCPU pulls pages home by
  * running, a page that is lost becomes a SIGBUS that a VMM can use.
@@ -199,7 +199,7 @@ static void *keep_moving_in(void *arg)
 }
 
 /* The main job, in small: 16 MiB in VRAM under a running guest. */
-TEST_F(kvm, runs_from_vram)
+TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
 {
 	struct mover m = { .fd = self->fd, .mem = self->mem };
 	uint64_t faults = uv_stat("fault_pages"), back = 0, wrong = 0;
