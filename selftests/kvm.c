@@ -198,6 +198,27 @@ static void *keep_moving_in(void *arg)
 	return NULL;
 }
 
+/*
+ * Everything goes in. Pages that wait in another CPU's LRU batch look pinned
+ * until somebody drains it, as dropping caches does.
+ */
+static long all_in(int fd, char *mem)
+{
+	FILE *f;
+
+	for (int i = 0; i < 10; i++) {
+		move_all(fd, mem, MEM, 0, NULL);
+		if (uv_in_vram(fd, mem, MEM) == MEM / PAGE)
+			return MEM / PAGE;
+		f = fopen("/proc/sys/vm/drop_caches", "w");
+		if (!f)
+			return -1;
+		fputs("1", f);
+		fclose(f);
+	}
+	return uv_in_vram(fd, mem, MEM);
+}
+
 /* The main job, in small: 16 MiB in VRAM under a running guest. */
 TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
 {
@@ -209,7 +230,7 @@ TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
 
 	/* Between rounds: the guest stands still while everything moves. */
 	for (round = 1; round <= 2; round++) {
-		ASSERT_EQ(MEM / PAGE, move_all(self->fd, self->mem, MEM, 0, NULL));
+		ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
 		ASSERT_EQ(MEM / PAGE, uv_in_vram(self->fd, self->mem, MEM));
 		ASSERT_EQ(round, run_round(_metadata, self->vcpu, self->run, NULL));
 	}
@@ -257,7 +278,7 @@ TEST_F(kvm, lost_page)
 
 	ASSERT_EQ(0, sigaction(SIGBUS, &bus_action, NULL));
 	ASSERT_EQ(1, run_round(_metadata, self->vcpu, self->run, &bus_seen));
-	ASSERT_EQ(MEM / PAGE, move_all(self->fd, self->mem, MEM, 0, NULL));
+	ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
 	/* The first page that comes home is the code's. */
 	uv_sim_set("fail_to_ram", "%d", 1000);
 	for (again = 0; again < 3; again++) {
