@@ -42,7 +42,8 @@
 	X(RANGE_REGISTER,	range_register,		pool_off)	\
 	X(RANGE_UNREGISTER,	range_unregister,	__reserved)	\
 	X(MIGRATE,		migrate,		first)		\
-	X(QUERY,		query,			count)
+	X(QUERY,		query,			count)		\
+	X(COPY,			copy,			done)
 
 enum {
 	UFFDVRAM_CMD_BASE = 0x80,
@@ -82,6 +83,14 @@ struct uffdvram_info {
 #define UFFDVRAM_FEATURE_OPEN_PID	(1ULL << 1)
 /** UFFDVRAM_FEATURE_SIM - the simulated backend is built in. */
 #define UFFDVRAM_FEATURE_SIM		(1ULL << 2)
+/** UFFDVRAM_FEATURE_COPY - the ioctl COPY is there. */
+#define UFFDVRAM_FEATURE_COPY		(1ULL << 3)
+/** UFFDVRAM_FEATURE_EVENTS - a context can be read and polled for events. */
+#define UFFDVRAM_FEATURE_EVENTS		(1ULL << 4)
+/** UFFDVRAM_FEATURE_LINEAR - ranges can be linear. */
+#define UFFDVRAM_FEATURE_LINEAR		(1ULL << 5)
+/** UFFDVRAM_FEATURE_MMAP - the device can be mapped. */
+#define UFFDVRAM_FEATURE_MMAP		(1ULL << 6)
 
 /**
  * struct uffdvram_open_pid - a context for another, running process
@@ -188,9 +197,15 @@ struct uffdvram_pool_detach {
  * The piece must be private anonymous memory at the time of the call. Ranges of
  * one address space do not overlap, in whichever context they were made.
  *
- * Errors: EINVAL (alignment, overflow, not private anonymous memory), ENOENT
- * (nothing is mapped in part of it), EBUSY (overlaps a range), ENODEV (no such
- * pool), ENOSPC (max_ranges), ESRCH, ENOMEM, EINTR, EOPNOTSUPP.
+ * A linear range keeps its window of the pool, [@pool_off, @pool_off + @len), to
+ * itself until it is unregistered: its slots count against the user's quota
+ * from the start, and no other range is given one of them.
+ *
+ * Errors: EINVAL (alignment, overflow, not private anonymous memory, a window
+ * that is not in the pool), ENOENT (nothing is mapped in part of it), EBUSY
+ * (overlaps a range; the window overlaps another linear range's), ENODEV (no
+ * such pool), ENOSPC (max_ranges), EDQUOT (the window is over the user's
+ * quota), ESRCH, ENOMEM, EINTR, EOPNOTSUPP.
  */
 struct uffdvram_range_register {
 	__u32 size;
@@ -207,6 +222,8 @@ struct uffdvram_range_register {
 #define UFFDVRAM_RANGE_LINEAR		(1U << 0)
 /** UFFDVRAM_RANGE_EXCLUSIVE - cannot be split, moved or inherited. */
 #define UFFDVRAM_RANGE_EXCLUSIVE	(1U << 1)
+/** UFFDVRAM_RANGE_FAULT_EVENTS - an event for every page that a fault brings home. */
+#define UFFDVRAM_RANGE_FAULT_EVENTS	(1U << 2)
 
 /**
  * struct uffdvram_range_unregister - forget a range
@@ -348,5 +365,87 @@ struct uffdvram_query {
 	__u64 count[UFFDVRAM_STATE_MAX_];
 };
 #define UFFDVRAM_QUERY			_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_QUERY)
+
+/**
+ * struct uffdvram_copy - read or write pages of ranges where they live
+ * @size: sizeof(struct uffdvram_copy)
+ * @flags: UFFDVRAM_COPY_*
+ * @addr: first byte
+ * @len: bytes
+ * @buf: user pointer, in the caller's address space, to @len bytes
+ * @done: out: bytes copied
+ *
+ * As process_vm_readv(2) and process_vm_writev(2), but a page that lives in VRAM
+ * is copied from or to its slot and stays there. Missing pages are faulted in,
+ * through userfaultfd where that watches, unless NOFAULT. Writing respects
+ * userfaultfd's write-protection and breaks copy-on-write, as a CPU's write
+ * does, and counts as one.
+ *
+ * Errors: EINVAL (alignment, overflow), ENOENT (addr + done is in no range; with
+ * NOFAULT: nothing is there), EHWPOISON (poisoned, or its data was lost), EACCES
+ * (the page is private; writing to memory that is mapped read-only), EFAULT
+ * (@buf; or the page could not be faulted in), EIO (the device failed to take a
+ * write: the page is unchanged), ENOMEM, ESRCH, EINTR, EOPNOTSUPP.
+ */
+struct uffdvram_copy {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 len;
+	__u64 buf;
+	__u64 done;
+};
+#define UFFDVRAM_COPY			_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_COPY)
+
+/** UFFDVRAM_COPY_WRITE - from @buf to the pages; without it: to @buf. */
+#define UFFDVRAM_COPY_WRITE		(1U << 0)
+/** UFFDVRAM_COPY_NOFAULT - end at a page that would have to be faulted in. */
+#define UFFDVRAM_COPY_NOFAULT		(1U << 1)
+
+/** enum uffdvram_event_type - what happened */
+enum uffdvram_event_type {
+	UFFDVRAM_EVENT_FAULT_BACK = 1,	/* a fault brought pages home */
+	UFFDVRAM_EVENT_POOL_PRESSURE = 2, /* a pool has few slots left */
+	UFFDVRAM_EVENT_RANGE_GONE = 3,	/* memory of a range is gone */
+};
+
+/** enum uffdvram_gone - cause of a UFFDVRAM_EVENT_RANGE_GONE */
+enum uffdvram_gone {
+	UFFDVRAM_GONE_UNMAPPED = 1,	/* munmap, or mremap to elsewhere */
+	UFFDVRAM_GONE_EXIT = 2,		/* exit or exec: all ranges (@range is 0) */
+};
+
+/**
+ * struct uffdvram_event - what read(2) on a context gives, one or more at a time
+ * @type: enum uffdvram_event_type
+ * @cause: RANGE_GONE: enum uffdvram_gone; POOL_PRESSURE: 1 when it is full; else 0
+ * @seq: counts the context's events from 1; a gap: events were lost
+ * @range: number of the range; POOL_PRESSURE: number of the pool
+ * @addr: first byte that it is about; POOL_PRESSURE: 0
+ * @len: bytes; POOL_PRESSURE: bytes that are free
+ * @time_ns: CLOCK_MONOTONIC
+ *
+ * A context keeps the last UFFDVRAM_EVENTS_MAX events until they are read. A
+ * buffer shorter than one event is EINVAL. Without an event read(2) waits, or
+ * fails with EAGAIN if the descriptor is non-blocking; poll(2) says POLLIN when
+ * there is one.
+ *
+ * FAULT_BACK comes for ranges registered with UFFDVRAM_RANGE_FAULT_EVENTS.
+ * POOL_PRESSURE comes to every context with a range in the pool when less than an
+ * eighth of it is free, and when it is full; again only after a quarter was free.
+ * Unmapping a range does not unregister it.
+ */
+struct uffdvram_event {
+	__u32 type;
+	__u32 cause;
+	__u64 seq;
+	__u64 range;
+	__u64 addr;
+	__u64 len;
+	__u64 time_ns;
+};
+
+/** UFFDVRAM_EVENTS_MAX - events that wait for a reader; older ones are lost. */
+#define UFFDVRAM_EVENTS_MAX		256
 
 #endif /* _UAPI_LINUX_UFFDVRAM_H */
