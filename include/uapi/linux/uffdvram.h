@@ -42,8 +42,7 @@
 	X(RANGE_REGISTER,	range_register,		pool_off)	\
 	X(RANGE_UNREGISTER,	range_unregister,	__reserved)	\
 	X(MIGRATE,		migrate,		first)		\
-	X(QUERY,		query,			count)		\
-	X(COPY,			copy,			done)
+	X(QUERY,		query,			count)
 
 enum {
 	UFFDVRAM_CMD_BASE = 0x80,
