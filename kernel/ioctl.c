@@ -15,6 +15,7 @@
 #include <linux/uffdvram.h>
 
 #include "context.h"
+#include "copy.h"
 #include "ioctl.h"
 #include "move.h"
 #include "pool.h"
@@ -32,6 +33,7 @@
 #define IOCTL_FLAGS_RANGE_UNREGISTER	0
 #define IOCTL_FLAGS_MIGRATE		UFFDVRAM_MIGRATE_TO_RAM
 #define IOCTL_FLAGS_QUERY		0
+#define IOCTL_FLAGS_COPY		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
 
 /* Where the members begin that only carry answers; they are zeroed first. */
 #define IOCTL_TAIL(name)		sizeof(struct uffdvram_##name)
@@ -43,6 +45,7 @@
 #define IOCTL_OUT_RANGE_UNREGISTER	IOCTL_TAIL(range_unregister)
 #define IOCTL_OUT_MIGRATE		offsetof(struct uffdvram_migrate, done)
 #define IOCTL_OUT_QUERY			offsetof(struct uffdvram_query, used)
+#define IOCTL_OUT_COPY			offsetof(struct uffdvram_copy, done)
 
 bool uffdvram_open_pid_allowed;
 
@@ -63,6 +66,7 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	}
 	if (READ_ONCE(uffdvram_open_pid_allowed))
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
+	arg->features |= UFFDVRAM_FEATURE_COPY;
 	arg->max_ranges = UFFDVRAM_MAX_RANGES;
 	arg->slot_quota = ~0ULL;
 	return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Moves pages of an address space home; migrate_in.c tells how a step goes. */
+#include <linux/bitmap.h>
 #include <linux/gfp.h>
 #include <linux/pagemap.h>
 
@@ -82,6 +83,7 @@ static void out_copy(struct uffdvram_migrate_step *s,
 {
 	unsigned int i, n = 0, first = uffdvram_step_first(s, args);
 	struct uffdvram_vram *v = NULL, *last = NULL;
+	unsigned long slot;
 	struct page *page;
 
 	for (i = first; i < first + args->npages; i++) {
@@ -90,8 +92,13 @@ static void out_copy(struct uffdvram_migrate_step *s,
 		    s->fate[i] != UFFDVRAM_FATE_WANTED)
 			continue;
 		v = uffdvram_vram_of(page);
-		if (uffdvram_slot_is_lost(&v->slots, uffdvram_slot_of(v, page)))
+		slot = uffdvram_slot_of(v, page);
+		if (uffdvram_slot_is_lost(&v->slots, slot))
 			continue;
+		/* Somebody copies it: in a fault, or the COPY ioctl. */
+		if (!uffdvram_slot_gate_enter(&v->slots, slot))
+			continue;
+		__set_bit(i, s->gated);
 		if (last && v != last) {
 			out_copy_run(s, last, n);
 			n = 0;
@@ -99,7 +106,7 @@ static void out_copy(struct uffdvram_migrate_step *s,
 		last = v;
 		lock_page(s->pages[i]);
 		s->dst[i] = migrate_pfn(page_to_pfn(s->pages[i]));
-		s->xfer[n].off = uffdvram_slot_off(uffdvram_slot_of(v, page));
+		s->xfer[n].off = uffdvram_slot_off(slot);
 		s->xfer[n].ram = s->pages[i];
 		s->xfer[n].order = 0;
 		s->xfer_page[n++] = i;
@@ -107,6 +114,21 @@ static void out_copy(struct uffdvram_migrate_step *s,
 		s->pages[i] = NULL;
 	}
 	out_copy_run(s, last, n);
+}
+
+/* While the core still holds the device pages: their slots are not reused. */
+static void out_leave_gates(struct uffdvram_migrate_step *s)
+{
+	struct uffdvram_vram *v;
+	struct page *page;
+	unsigned int i;
+
+	for_each_set_bit(i, s->gated, s->npages) {
+		page = migrate_pfn_to_page(s->src[i]);
+		v = uffdvram_vram_of(page);
+		uffdvram_slot_gate_leave(&v->slots, uffdvram_slot_of(v, page));
+	}
+	bitmap_zero(s->gated, UFFDVRAM_STEP_PAGES);
 }
 
 static void out_account(struct uffdvram_migrate_step *s,
@@ -135,6 +157,7 @@ static void out_round(struct uffdvram_migrate_step *s)
 			break;
 		out_copy(s, &args);
 		migrate_vma_pages(&args);
+		out_leave_gates(s);
 		out_account(s, &args);
 		migrate_vma_finalize(&args);
 	}

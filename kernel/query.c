@@ -116,7 +116,7 @@ static unsigned long query_step(struct query *q, struct mm_struct *mm,
 	} else {
 		next = min(next, vma->vm_end);
 		if (uffdvram_vma_is_ours(vma)) {
-			uffdvram_walk(vma, addr, next, q->look);
+			uffdvram_walk(vma, addr, next, q->look, NULL);
 			*looked = true;
 		}
 	}

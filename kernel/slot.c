@@ -133,7 +133,7 @@ bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot)
 }
 
 /**
- * uffdvram_slot_gate_enter() - become the one who copies a slot out
+ * uffdvram_slot_gate_enter() - become the one who copies a slot
  * @s: the slots
  * @slot: a slot whose page the caller holds a reference on
  *

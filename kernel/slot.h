@@ -13,7 +13,7 @@
 
 /* Bits of a slot's state. A free slot's state is 0. */
 #define UFFDVRAM_SLOT_USED	BIT(0)	/* handed out */
-#define UFFDVRAM_SLOT_GATE	BIT(1)	/* a fault copies it out just now */
+#define UFFDVRAM_SLOT_GATE	BIT(1)	/* somebody copies it just now */
 #define UFFDVRAM_SLOT_LOST	BIT(2)	/* its data cannot be read: poison */
 #define UFFDVRAM_SLOT_PRIVATE	BIT(3)	/* only the device may touch it */
 #define UFFDVRAM_SLOT_LEASED	BIT(4)	/* the device uses it just now */

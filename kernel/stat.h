@@ -20,7 +20,11 @@
 	X(fault_errors)		/* faults answered by SIGBUS */		\
 	X(evicted)		/* those of pages_out that a slot asked for */\
 	X(migrate_calls)	/* MIGRATE ioctls */			\
-	X(migrate_raced)	/* pages that changed under a MIGRATE */
+	X(migrate_raced)	/* pages that changed under a MIGRATE */\
+	X(copy_read)		/* pages in VRAM that COPY read there */\
+	X(copy_written)		/* pages in VRAM that COPY wrote there */\
+	X(copy_ram)		/* pages that COPY read or wrote in RAM */\
+	X(copy_raced)		/* pages that moved while COPY was at them */
 
 enum uffdvram_stat {
 #define UFFDVRAM_STAT_ENUM_(name)	UFFDVRAM_STAT_##name,

@@ -46,7 +46,7 @@ void uffdvram_step_look(struct uffdvram_migrate_step *s,
 	unsigned int i;
 
 	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages),
-		      s->look);
+		      s->look, NULL);
 	for (i = 0; i < s->npages; i++)
 		if (s->fate[i] == UFFDVRAM_FATE_OPEN)
 			s->fate[i] = judge(s->vma, s->look[i]);

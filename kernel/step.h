@@ -36,6 +36,7 @@
  * @slots: in: slots taken for pages that are wanted
  * @nslots: how many
  * @pages: out: destinations; NULL once used
+ * @gated: out: pages whose slots' gates we are in
  * @xfer: the copies
  * @xfer_page: which page a copy is for
  */
@@ -54,6 +55,7 @@ struct uffdvram_migrate_step {
 	u32 slots[UFFDVRAM_STEP_PAGES];
 	unsigned int nslots;
 	struct page *pages[UFFDVRAM_STEP_PAGES];
+	DECLARE_BITMAP(gated, UFFDVRAM_STEP_PAGES);
 	struct uffdvram_xfer xfer[UFFDVRAM_STEP_PAGES];
 	u16 xfer_page[UFFDVRAM_STEP_PAGES];
 };

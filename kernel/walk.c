@@ -94,7 +94,12 @@ static struct uffdvram_look look_pte(pte_t pte)
 	if (pte_none(pte)) {
 		look.entry = UFFDVRAM_ENTRY_NONE;
 	} else if (!pte_present(pte)) {
-		look.entry = look_softleaf(softleaf_from_pte(pte));
+		softleaf_t entry = softleaf_from_pte(pte);
+
+		look.entry = look_softleaf(entry);
+		if (look.entry == UFFDVRAM_ENTRY_VRAM)
+			look.alone = PageAnonExclusive(softleaf_to_page(entry)) &&
+				     !pte_swp_uffd_wp(pte);
 	} else if (pte_special(pte) || is_zero_pfn(pte_pfn(pte))) {
 		look.entry = is_zero_pfn(pte_pfn(pte)) ?
 			UFFDVRAM_ENTRY_ZERO : UFFDVRAM_ENTRY_PRESENT;
@@ -149,6 +154,12 @@ static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
 	return pmd_offset(pud, addr);
 }
 
+/* Whether there is no table of PTEs below. */
+static bool walk_is_whole(pmd_t pmd)
+{
+	return pmd_none(pmd) || !pmd_present(pmd) || pmd_leaf(pmd);
+}
+
 /* Locks the table below @pmd, if it is still the one that @pmdval names. */
 static pte_t *walk_lock_ptes(struct mm_struct *mm, pmd_t *pmd, pmd_t pmdval,
 			     unsigned long addr, spinlock_t **ptl)
@@ -167,50 +178,110 @@ out_unlock:
 	return NULL;
 }
 
+/*
+ * The table of PTEs for @addr, locked, under RCU; or NULL if there is none, and
+ * *whole says what is there instead.
+ */
+static pte_t *walk_table(struct mm_struct *mm, unsigned long addr,
+			 spinlock_t **ptl, struct uffdvram_look *whole)
+{
+	pmd_t *pmd, pmdval;
+	pte_t *pte;
+
+	mmap_assert_locked(mm);
+	*whole = look_pmd(__pmd(0));
+	pmd = walk_to_pmd(mm, addr);
+	if (!pmd)
+		return NULL;
+	do {
+		pmdval = pmdp_get_lockless(pmd);
+		if (walk_is_whole(pmdval)) {
+			*ptl = pmd_lock(mm, pmd);
+			pmdval = pmdp_get(pmd);
+			if (walk_is_whole(pmdval))
+				*whole = look_pmd(pmdval);
+			spin_unlock(*ptl);
+			if (walk_is_whole(pmdval))
+				return NULL;
+		}
+		pte = walk_lock_ptes(mm, pmd, pmdval, addr, ptl);
+	} while (!pte);
+	return pte;
+}
+
 /**
  * uffdvram_walk() - look at the entries of a piece of one VMA
  * @vma: private anonymous memory; its mmap_lock is held
  * @start: first byte
  * @end: first byte after it, at most where the next PMD begins
  * @look: out: one for each page
+ * @pages: out, if not NULL: for each page in VRAM its device page, with a
+ *	reference; NULL for the others
  *
  * What is exclusive stays so while mmap_lock is held, unless KSM merges it:
  * fork wants the lock for writing.
  */
 void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
-		   unsigned long end, struct uffdvram_look *look)
+		   unsigned long end, struct uffdvram_look *look,
+		   struct page **pages)
 {
-	unsigned long n = (end - start) >> PAGE_SHIFT;
-	struct mm_struct *mm = vma->vm_mm;
-	spinlock_t *ptl;	/* of the table, or the PMD */
-	pmd_t *pmd, pmdval;
-	pte_t *pte;
+	unsigned long i, n = (end - start) >> PAGE_SHIFT;
+	struct uffdvram_look whole;
+	spinlock_t *ptl;
+	pte_t *pte, pteval;
 
-	mmap_assert_locked(mm);
-	pmd = walk_to_pmd(mm, start);
-	if (!pmd) {
-		walk_fill(look, n, look_pmd(__pmd(0)));
+	if (pages)
+		memset(pages, 0, n * sizeof(*pages));
+	pte = walk_table(vma->vm_mm, start, &ptl, &whole);
+	if (!pte) {
+		walk_fill(look, n, whole);
 		return;
 	}
-	do {
-		pmdval = pmdp_get_lockless(pmd);
-		if (pmd_none(pmdval) || !pmd_present(pmdval) ||
-		    pmd_leaf(pmdval)) {
-			ptl = pmd_lock(mm, pmd);
-			pmdval = pmdp_get(pmd);
-			if (pmd_none(pmdval) || !pmd_present(pmdval) ||
-			    pmd_leaf(pmdval)) {
-				walk_fill(look, n, look_pmd(pmdval));
-				spin_unlock(ptl);
-				return;
-			}
-			spin_unlock(ptl);
-		}
-		pte = walk_lock_ptes(mm, pmd, pmdval, start, &ptl);
-	} while (!pte);
+	for (i = 0; i < n; i++) {
+		pteval = ptep_get(pte + i);
+		look[i] = look_pte(pteval);
+		if (!pages || look[i].entry != UFFDVRAM_ENTRY_VRAM)
+			continue;
+		pages[i] = softleaf_to_page(softleaf_from_pte(pteval));
+		get_page(pages[i]);
+	}
+	spin_unlock(ptl);
+	rcu_read_unlock();
+}
 
-	while (n--)
-		*look++ = look_pte(ptep_get(pte++));
+/**
+ * uffdvram_walk_written() - slots were written without a CPU
+ * @vma: private anonymous memory; its mmap_lock is held
+ * @start: first byte
+ * @pages: the device pages that were written, with references
+ * @n: how many; they are below one PMD
+ *
+ * Has those who track writes see them: userfaultfd's write-protection goes, the
+ * soft-dirty mark comes. To be called after the write and before anyone may take
+ * the pages home, so that who re-armed meanwhile is told. The entries let no CPU
+ * through, so there is nothing to flush.
+ */
+void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
+			   struct page *const *pages, unsigned int n)
+{
+	struct uffdvram_look whole;
+	spinlock_t *ptl;
+	pte_t *pte, old, new;
+	unsigned int i;
+
+	pte = walk_table(vma->vm_mm, start, &ptl, &whole);
+	if (!pte)
+		return;
+	for (i = 0; i < n; i++) {
+		old = ptep_get(pte + i);
+		if (pte_none(old) || pte_present(old) ||
+		    !softleaf_is_device_private(softleaf_from_pte(old)) ||
+		    softleaf_to_page(softleaf_from_pte(old)) != pages[i])
+			continue;
+		new = pte_swp_mksoft_dirty(pte_swp_clear_uffd_wp(old));
+		if (pte_val(new) != pte_val(old))
+			set_pte_at(vma->vm_mm, start + i * PAGE_SIZE, pte + i, new);
+	}
 	spin_unlock(ptl);
 	rcu_read_unlock();
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reads page tables. Changes nothing. */
+/*
+ * Reads page tables. Changes nothing but the marks of entries that do not let a
+ * CPU through (uffdvram_walk_written()).
+ */
 #ifndef _UFFDVRAM_WALK_H
 #define _UFFDVRAM_WALK_H
 
@@ -30,16 +33,22 @@ enum uffdvram_entry {
  * @huge: mapped by an entry of 2 MiB
  * @large: present, and part of a large folio, whatever maps it
  * @pinned: present, and with more references than mappings account for
+ * @alone: in VRAM, ours alone and not write-protected by userfaultfd: whoever may
+ *	write to the VMA may write to the slot
  */
 struct uffdvram_look {
 	u8 entry;
 	bool huge : 1;
 	bool large : 1;
 	bool pinned : 1;
+	bool alone : 1;
 };
 
 void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
-		   unsigned long end, struct uffdvram_look *look);
+		   unsigned long end, struct uffdvram_look *look,
+		   struct page **pages);
+void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
+			   struct page *const *pages, unsigned int n);
 
 bool uffdvram_vma_is_ours(const struct vm_area_struct *vma);
 

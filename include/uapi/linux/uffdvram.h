@@ -42,7 +42,8 @@
 	X(RANGE_REGISTER,	range_register,		pool_off)	\
 	X(RANGE_UNREGISTER,	range_unregister,	__reserved)	\
 	X(MIGRATE,		migrate,		first)		\
-	X(QUERY,		query,			count)
+	X(QUERY,		query,			count)		\
+	X(COPY,			copy,			done)
 
 enum {
 	UFFDVRAM_CMD_BASE = 0x80,
@@ -382,9 +383,9 @@ struct uffdvram_query {
  *
  * Errors: EINVAL (alignment, overflow), ENOENT (addr + done is in no range; with
  * NOFAULT: nothing is there), EHWPOISON (poisoned, or its data was lost), EACCES
- * (the page is private; writing to memory that is mapped read-only), EFAULT
- * (@buf; or the page could not be faulted in), EIO (the device failed to take a
- * write: the page is unchanged), ENOMEM, ESRCH, EINTR, EOPNOTSUPP.
+ * (the page is private, or the memory is not mapped for such an access), EFAULT
+ * (@buf; or the page could not be faulted in), EIO (the device failed; a page
+ * that it was writing is poison from then on), ENOMEM, ESRCH, EINTR, EOPNOTSUPP.
  */
 struct uffdvram_copy {
 	__u32 size;
