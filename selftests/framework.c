@@ -91,6 +91,16 @@ static void query_prepare(struct bench *b, void *p)
 	arg->len = RANGE_BYTES;
 }
 
+static void copy_prepare(struct bench *b, void *p)
+{
+	static char buf[RANGE_BYTES];
+	struct uffdvram_copy *arg = p;
+
+	arg->addr = (uintptr_t)b->mem;
+	arg->len = RANGE_BYTES;
+	arg->buf = (uintptr_t)buf;
+}
+
 /* ... whether a success answered right, and the end of what it made... */
 static bool info_undo(struct bench *b, void *p)
 {
@@ -157,6 +167,14 @@ static bool query_undo(struct bench *b, void *p)
 	return arg->done == RANGE_BYTES && sum * PAGE == RANGE_BYTES && !arg->used;
 }
 
+static bool copy_undo(struct bench *b, void *p)
+{
+	struct uffdvram_copy *arg = p;
+
+	return arg->done == RANGE_BYTES &&
+	       !memcmp((void *)(uintptr_t)arg->buf, b->mem, RANGE_BYTES);
+}
+
 /* ... the flags that this release knows, which the test of unknown ones skips... */
 #define INFO_FLAGS		0
 #define OPEN_PID_FLAGS		0
@@ -166,6 +184,7 @@ static bool query_undo(struct bench *b, void *p)
 #define RANGE_UNREGISTER_FLAGS	0
 #define MIGRATE_FLAGS		UFFDVRAM_MIGRATE_TO_RAM
 #define QUERY_FLAGS		0
+#define COPY_FLAGS		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
 
 /* ... the first and the last output member, which stand together... */
 #define INFO_OUT		abi, slot_quota
@@ -176,6 +195,7 @@ static bool query_undo(struct bench *b, void *p)
 #define RANGE_UNREGISTER_OUT	size, size	/* none */
 #define MIGRATE_OUT		done, first
 #define QUERY_OUT		used, count
+#define COPY_OUT		done, done
 
 /* ... and the members that must be 0 in the good argument. */
 #define MEMBER(name, member)	offsetof(struct uffdvram_##name, member)
@@ -188,6 +208,7 @@ static bool query_undo(struct bench *b, void *p)
 #define RANGE_UNREGISTER_RESERVED MEMBER(range_unregister, __reserved)
 #define MIGRATE_RESERVED	0
 #define QUERY_RESERVED		0
+#define COPY_RESERVED		0
 
 FIXTURE(ioctl)
 {
