@@ -8,9 +8,12 @@
 #include <linux/slab.h>
 
 #include "context.h"
+#include "event.h"
 #include "lock.h"
 #include "range.h"
+#include "user.h"
 #include "vram.h"
+#include "watch.h"
 
 /* Address spaces by their mm; rank 2. */
 static DEFINE_MUTEX(uffdvram_mms_lock);
@@ -25,7 +28,9 @@ static struct uffdvram_mm *mm_new(struct mm_struct *mm)
 	umm->mm = mm;
 	kref_init(&umm->ref);
 	mutex_init(&umm->lock);
-	mt_init(&umm->ranges);
+	mt_init_flags(&umm->ranges, MT_FLAGS_USE_RCU);
+	spin_lock_init(&umm->ctxs_lock);
+	INIT_LIST_HEAD(&umm->ctxs);
 	return umm;
 }
 
@@ -61,9 +66,22 @@ static void mm_free(struct kref *ref)
 
 	lockdep_assert_held(&uffdvram_mms_lock);
 	xa_erase(&uffdvram_mms, (unsigned long)umm->mm);
+	/* Before another one is made for the same mm: it would find the watch. */
+	if (umm->watch)
+		uffdvram_watch_end(umm->watch);
 	mutex_unlock(&uffdvram_mms_lock);
-	mtree_destroy(&umm->ranges);
 	mmdrop(umm->mm);
+	if (!umm->watch)
+		uffdvram_mm_free(umm);
+}
+
+/**
+ * uffdvram_mm_free() - free what nothing leads to any more
+ * @umm: without references, and without a watch that may be running
+ */
+void uffdvram_mm_free(struct uffdvram_mm *umm)
+{
+	mtree_destroy(&umm->ranges);
 	kfree(umm);
 }
 
@@ -76,21 +94,44 @@ void uffdvram_mm_put(struct uffdvram_mm *umm)
  * uffdvram_ctx_new() - make a context
  * @mm: what it acts on; the caller holds a reference
  *
- * Return: the context, or ERR_PTR(-ENOMEM).
+ * Takes mmap_lock of @mm for writing, when it is the first for @mm.
+ *
+ * Return: the context, or ERR_PTR() of -ENOMEM or -EINTR.
  */
 struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm)
 {
 	struct uffdvram_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+	int ret = -ENOMEM;
 
 	if (!ctx)
 		return ERR_PTR(-ENOMEM);
-	ctx->umm = mm_get(mm);
-	if (!ctx->umm) {
-		kfree(ctx);
-		return ERR_PTR(-ENOMEM);
-	}
 	xa_init_flags(&ctx->ranges, XA_FLAGS_ALLOC1);
+	ctx->events = uffdvram_events_new();
+	if (!ctx->events)
+		goto err_ctx;
+	ctx->user = uffdvram_user_get(current_uid());
+	if (!ctx->user)
+		goto err_events;
+	ctx->umm = mm_get(mm);
+	if (!ctx->umm)
+		goto err_user;
+	ret = uffdvram_watch_begin(ctx->umm);
+	if (ret)
+		goto err_umm;
+	spin_lock(&ctx->umm->ctxs_lock);
+	list_add(&ctx->link, &ctx->umm->ctxs);
+	spin_unlock(&ctx->umm->ctxs_lock);
 	return ctx;
+
+err_umm:
+	uffdvram_mm_put(ctx->umm);
+err_user:
+	uffdvram_user_put(ctx->user);
+err_events:
+	uffdvram_events_put(ctx->events);
+err_ctx:
+	kfree(ctx);
+	return ERR_PTR(ret);
 }
 
 /* The pools that the context attached for itself end with it. */
@@ -117,10 +158,15 @@ static void ctx_retire_pools(struct uffdvram_ctx *ctx)
  */
 void uffdvram_ctx_free(struct uffdvram_ctx *ctx)
 {
+	spin_lock(&ctx->umm->ctxs_lock);
+	list_del(&ctx->link);
+	spin_unlock(&ctx->umm->ctxs_lock);
 	uffdvram_range_drop_all(ctx);
 	ctx_retire_pools(ctx);
 	xa_destroy(&ctx->ranges);
 	uffdvram_mm_put(ctx->umm);
+	uffdvram_user_put(ctx->user);
+	uffdvram_events_put(ctx->events);
 	kfree(ctx);
 }
 

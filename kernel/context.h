@@ -4,20 +4,27 @@
 
 #include <linux/fs.h>
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/maple_tree.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/xarray.h>
 
+struct uffdvram_events;
 struct uffdvram_ucmd;
+struct uffdvram_user;
+struct uffdvram_watch;
 
 /**
  * struct uffdvram_mm - an address space that contexts act on
  * @mm: held by mmgrab(), not by its users: exit and exec go on without us
  * @ref: contexts and ranges
  * @lock: rank 3; protects @ranges and @nr_ranges
- * @ranges: struct uffdvram_range by address, of all contexts
+ * @ranges: struct uffdvram_range by address, of all contexts; read under RCU, too
  * @nr_ranges: how many
+ * @watch: tells us what becomes of it; NULL until the first context is ready
+ * @ctxs_lock: rank 7; protects @ctxs
+ * @ctxs: contexts
  */
 struct uffdvram_mm {
 	struct mm_struct *mm;
@@ -25,19 +32,29 @@ struct uffdvram_mm {
 	struct mutex lock;	/* rank 3 */
 	struct maple_tree ranges;
 	unsigned int nr_ranges;
+	struct uffdvram_watch *watch;
+	spinlock_t ctxs_lock;	/* rank 7 */
+	struct list_head ctxs;
 };
 
 /**
  * struct uffdvram_ctx - one open file
  * @umm: what it acts on
+ * @link: among the contexts of @umm
+ * @events: what it has to tell
+ * @user: who opened it, and pays for slots
  * @ranges: struct uffdvram_range by number; NULL while one is being made
  */
 struct uffdvram_ctx {
 	struct uffdvram_mm *umm;
+	struct list_head link;
+	struct uffdvram_events *events;
+	struct uffdvram_user *user;
 	struct xarray ranges;
 };
 
 void uffdvram_mm_put(struct uffdvram_mm *umm);
+void uffdvram_mm_free(struct uffdvram_mm *umm);
 
 struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm);
 void uffdvram_ctx_free(struct uffdvram_ctx *ctx);

@@ -55,6 +55,11 @@ static bool copy_nofault(const struct copy *c)
 	return c->arg->flags & UFFDVRAM_COPY_NOFAULT;
 }
 
+static bool copy_moving(const struct copy *c, unsigned int i)
+{
+	return c->look[i].entry == UFFDVRAM_ENTRY_MOVING;
+}
+
 /* Whether a page is to be copied in its slot. */
 static bool copy_in_slot(const struct copy *c, unsigned int i)
 {
@@ -170,7 +175,7 @@ static int copy_ram(struct copy *c, unsigned long addr, unsigned int first,
 	long got, i;
 	int locked = 1;
 
-	if (copy_nofault(c) && c->look[0].entry != UFFDVRAM_ENTRY_MOVING)
+	if (copy_nofault(c) && !copy_moving(c, 0))
 		flags |= FOLL_NOFAULT;
 	if (c->write)
 		got = pin_user_pages_remote(c->mm, addr, n, flags | FOLL_WRITE,
@@ -201,8 +206,7 @@ static unsigned int copy_run_len(const struct copy *c, unsigned int n)
 		if (copy_in_slot(c, i) != copy_in_slot(c, 0))
 			break;
 		if (!copy_in_slot(c, i) && (copy_judge(c, c->look[i]) ||
-		    (c->look[i].entry == UFFDVRAM_ENTRY_MOVING) !=
-		    (c->look[0].entry == UFFDVRAM_ENTRY_MOVING)))
+					    copy_moving(c, i) != copy_moving(c, 0)))
 			break;
 	}
 	return i;
@@ -315,7 +319,7 @@ static int copy_next(const struct copy *c, struct uffdvram_ctx *ctx)
 
 	if (!r)
 		return -ENOENT;
-	end = min(end, (u64)r->end);
+	end = min_t(u64, end, r->end);
 	uffdvram_range_put(r);
 	return min_t(u64, (end - addr) >> PAGE_SHIFT, COPY_PAGES);
 }

@@ -21,6 +21,7 @@
 #include "evict.h"
 #include "lock.h"
 #include "migrate.h"
+#include "owner.h"
 #include "stat.h"
 #include "trace.h"
 #include "vram.h"
@@ -118,6 +119,18 @@ static int evict_page(struct uffdvram_migrate_step *s, struct page *page,
 	return 0;
 }
 
+static bool evict_is_orphan(struct uffdvram_vram *v, unsigned long slot)
+{
+	struct uffdvram_owner *o;
+	bool orphan;
+
+	rcu_read_lock();
+	o = READ_ONCE(v->slots.owner[slot]);
+	orphan = o && READ_ONCE(o->dead);
+	rcu_read_unlock();
+	return orphan;
+}
+
 static bool evict_wanted(struct uffdvram_vram *v, unsigned long slot,
 			 bool orphans_only)
 {
@@ -125,8 +138,7 @@ static bool evict_wanted(struct uffdvram_vram *v, unsigned long slot,
 
 	if (!(state & UFFDVRAM_SLOT_USED) || (state & UFFDVRAM_SLOT_LOST))
 		return false;
-	return !orphans_only ||
-	       !uffdvram_owner_lives(READ_ONCE(v->slots.owner[slot]));
+	return !orphans_only || evict_is_orphan(v, slot);
 }
 
 /**

@@ -16,6 +16,7 @@
 
 #include "fault.h"
 #include "lock.h"
+#include "owner.h"
 #include "stat.h"
 #include "trace.h"
 #include "vram.h"
@@ -120,6 +121,10 @@ static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 	if (ret == -EAGAIN)
 		return fault_again(vmf);
 	uffdvram_stat_inc(fault_pages);
+	/* The core's reference on the page keeps its slot, and that its owner. */
+	uffdvram_owner_fault_back(v->slots.owner[uffdvram_slot_of(v, vmf->page)],
+				  vmf->vma->vm_mm, vmf->address & PAGE_MASK,
+				  PAGE_SIZE);
 	return 0;
 }
 

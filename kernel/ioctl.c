@@ -16,12 +16,14 @@
 
 #include "context.h"
 #include "copy.h"
+#include "event.h"
 #include "ioctl.h"
 #include "move.h"
 #include "pool.h"
 #include "query.h"
 #include "range.h"
 #include "ucmd.h"
+#include "user.h"
 #include "vram.h"
 
 /* Flags that this release knows, by ioctl. */
@@ -29,7 +31,7 @@
 #define IOCTL_FLAGS_OPEN_PID		0
 #define IOCTL_FLAGS_POOL_ATTACH		UFFDVRAM_POOL_SHARED
 #define IOCTL_FLAGS_POOL_DETACH		UFFDVRAM_DETACH_DISCARD
-#define IOCTL_FLAGS_RANGE_REGISTER	0
+#define IOCTL_FLAGS_RANGE_REGISTER	UFFDVRAM_RANGE_FAULT_EVENTS
 #define IOCTL_FLAGS_RANGE_UNREGISTER	0
 #define IOCTL_FLAGS_MIGRATE		UFFDVRAM_MIGRATE_TO_RAM
 #define IOCTL_FLAGS_QUERY		0
@@ -66,9 +68,9 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	}
 	if (READ_ONCE(uffdvram_open_pid_allowed))
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
-	arg->features |= UFFDVRAM_FEATURE_COPY;
+	arg->features |= UFFDVRAM_FEATURE_COPY | UFFDVRAM_FEATURE_EVENTS;
 	arg->max_ranges = UFFDVRAM_MAX_RANGES;
-	arg->slot_quota = ~0ULL;
+	arg->slot_quota = READ_ONCE(uffdvram_slot_quota) ?: ~0ULL;
 	return 0;
 }
 
@@ -220,10 +222,27 @@ static int ioctl_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static ssize_t ioctl_read(struct file *file, char __user *buf, size_t count,
+			  loff_t *pos)
+{
+	struct uffdvram_ctx *ctx = file->private_data;
+
+	return uffdvram_events_read(ctx->events, file, buf, count);
+}
+
+static __poll_t ioctl_poll(struct file *file, poll_table *table)
+{
+	struct uffdvram_ctx *ctx = file->private_data;
+
+	return uffdvram_events_poll(ctx->events, file, table);
+}
+
 const struct file_operations uffdvram_fops = {
 	.owner = THIS_MODULE,
 	.open = ioctl_open,
 	.release = ioctl_release,
+	.read = ioctl_read,
+	.poll = ioctl_poll,
 	.unlocked_ioctl = ioctl_run,
 	.compat_ioctl = compat_ptr_ioctl,
 };

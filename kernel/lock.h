@@ -11,6 +11,10 @@
  *				by us on pages that nobody else knows yet
  *  6. page table locks
  *  7. uffdvram_slots.lock	spinlock, irqs off; the search for free slots
+ *     uffdvram_vram.owners_lock	spinlock; ranges that use a pool
+ *     uffdvram_mm.ctxs_lock	spinlock; contexts of an address space
+ *  8. uffdvram_events.lock	spinlock; one context's events
+ *  9. user_lock		spinlock, irqs off; the list of users
  *
  * 2 and 3 are never held together with 4: a range is looked up under 3,
  * referenced, and used without it.
@@ -19,7 +23,7 @@
  *  - No user memory is touched with any of these held: it may itself live in
  *    VRAM, and its fault wants mmap_lock, folio locks and the slot's gate.
  *  - A fault (fault.c) runs with mmap_lock held for reading, and takes nothing
- *    from 1 to 4.
+ *    from 1 to 4. So does a notifier (watch.c), which may be called in reclaim.
  *  - folio_free() runs in atomic context and takes nothing at all.
  *
  * A slot's gate (UFFDVRAM_SLOT_GATE) is no lock: nobody waits for it. Who finds

@@ -12,7 +12,9 @@
  *	evict	 brings pages home by slot	step	 what both ways of moving share
  *	walk	 reads page tables		vram	 a pool: pagemap and life
  *	slot	 what is used of a pool		backend	 the memory behind a pool
- *	lock	 the lock catalogue
+ *	copy	 the COPY ioctl			watch	 what becomes of an mm
+ *	owner	 whose slots			user	 who pays for them
+ *	event	 what a context has to tell	lock	 the lock catalogue
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -20,7 +22,12 @@
 #include "debugfs.h"
 #include "evict.h"
 #include "ioctl.h"
+#include "user.h"
 #include "vram.h"
+#include "watch.h"
+
+module_param_named(slot_quota, uffdvram_slot_quota, ulong, 0644);
+MODULE_PARM_DESC(slot_quota, "slots of 4 KiB that each user may hold (default: 0, no limit)");
 
 module_param_named(open_pid, uffdvram_open_pid_allowed, bool, 0644);
 MODULE_PARM_DESC(open_pid, "allow OPEN_PID to CAP_SYS_PTRACE (default: no)");
@@ -55,6 +62,9 @@ static void __exit uffdvram_exit(void)
 	uffdvram_debugfs_exit();
 	misc_deregister(&uffdvram_misc);
 	uffdvram_vram_exit();
+	uffdvram_watch_exit();
+	/* Owners of slots are freed by RCU. */
+	rcu_barrier();
 }
 
 module_init(uffdvram_init);

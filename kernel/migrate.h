@@ -6,6 +6,7 @@
 
 struct mm_struct;
 struct uffdvram_migrate_step;
+struct uffdvram_owner;
 struct uffdvram_vram;
 struct vm_area_struct;
 
@@ -17,7 +18,7 @@ struct uffdvram_migrate_step *uffdvram_migrate_step_alloc(void);
 void uffdvram_migrate_step_free(struct uffdvram_migrate_step *s);
 
 int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
-			struct uffdvram_vram *v, u32 owner,
+			struct uffdvram_vram *v, struct uffdvram_owner *owner,
 			unsigned long start, unsigned long end);
 int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			 unsigned long start, unsigned long end);

@@ -157,8 +157,9 @@ static void in_take_slots(struct uffdvram_migrate_step *s)
 {
 	unsigned int i, left, want = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) +
 				     uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+	bool quota;
 
-	s->nslots = uffdvram_vram_alloc(s->v, s->owner, s->slots, want);
+	s->nslots = uffdvram_vram_alloc(s->v, s->owner, s->slots, want, &quota);
 	/* in_take_slot() takes from the end: first page, lowest slot. */
 	for (i = 0; i < s->nslots / 2; i++)
 		swap(s->slots[i], s->slots[s->nslots - 1 - i]);
@@ -169,7 +170,7 @@ static void in_take_slots(struct uffdvram_migrate_step *s)
 		if (left)
 			left--;
 		else
-			s->fate[i] = UFFDVRAM_STAY_NO_SLOT;
+			s->fate[i] = quota ? UFFDVRAM_STAY_QUOTA : UFFDVRAM_STAY_NO_SLOT;
 	}
 }
 
@@ -230,7 +231,7 @@ static void in_rounds(struct uffdvram_migrate_step *s)
  * @s: working memory; afterwards, what became of each page
  * @mm: address space, the caller holds a reference on its users
  * @v: pool
- * @owner: tag of the range
+ * @owner: the range's
  * @start: first byte
  * @end: first byte after the piece
  *
@@ -240,7 +241,7 @@ static void in_rounds(struct uffdvram_migrate_step *s)
  * Return: pages settled, at least one; -EINTR when killed.
  */
 int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
-			struct uffdvram_vram *v, u32 owner,
+			struct uffdvram_vram *v, struct uffdvram_owner *owner,
 			unsigned long start, unsigned long end)
 {
 	bool usable;

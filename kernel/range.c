@@ -7,7 +7,9 @@
 #include <linux/uffdvram.h>
 
 #include "context.h"
+#include "event.h"
 #include "lock.h"
+#include "owner.h"
 #include "range.h"
 #include "ucmd.h"
 #include "vram.h"
@@ -17,13 +19,12 @@ static void range_free(struct kref *ref)
 {
 	struct uffdvram_range *r = container_of(ref, struct uffdvram_range, ref);
 
-	/* range_end() has ended it, unless the range was never known. */
-	if (r->owner && !r->dead)
-		uffdvram_owner_end(r->owner);
+	if (r->owner)
+		uffdvram_owner_put(r->owner, 1);
 	if (r->v)
 		uffdvram_vram_put(r->v);
 	uffdvram_mm_put(r->umm);
-	kfree(r);
+	kfree_rcu(r, rcu);
 }
 
 void uffdvram_range_put(struct uffdvram_range *r)
@@ -62,19 +63,20 @@ void uffdvram_range_settle(struct uffdvram_range *r)
 {
 	/* Pairs with the one in range_end(): one of the two sees the other. */
 	smp_mb();
-	if (READ_ONCE(r->dead) && r->v)
+	if (READ_ONCE(r->owner->dead) && r->v)
 		uffdvram_vram_kick(r->v, 0);
 }
 
 /* Its slots are orphans from here on. */
 static void range_end(struct uffdvram_range *r)
 {
-	uffdvram_owner_end(r->owner);
-	WRITE_ONCE(r->dead, true);
+	WRITE_ONCE(r->owner->dead, true);
 	/* Pairs with the one in uffdvram_range_settle(). */
 	smp_mb();
-	if (r->v)
+	if (r->v) {
+		uffdvram_vram_leave(r->v, r->owner);
 		uffdvram_vram_kick(r->v, 0);
+	}
 }
 
 /* Whether all of [start, end) is private anonymous memory: 0 or an errno. */
@@ -160,11 +162,13 @@ range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 	ret = range_set_pool(r, arg->pool, ctx);
 	if (ret)
 		goto err_put;
-	r->owner = uffdvram_owner_new();
+	r->owner = uffdvram_owner_new(ctx->events, ctx->user);
 	if (!r->owner) {
 		ret = -ENOMEM;
 		goto err_put;
 	}
+	r->owner->mm = ctx->umm->mm;
+	r->owner->fault_events = arg->flags & UFFDVRAM_RANGE_FAULT_EVENTS;
 	return r;
 
 err_put:
@@ -223,9 +227,12 @@ int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd)
 		       GFP_KERNEL_ACCOUNT);
 	if (ret)
 		goto err_put;
+	r->owner->range = r->id;
 	ret = range_insert(r);
 	if (ret)
 		goto err_id;
+	if (r->v)
+		uffdvram_vram_join(r->v, r->owner);
 	arg->range = r->id;
 	ucmd->obj = r;
 	ucmd->finish = range_register_finish;
@@ -273,4 +280,33 @@ void uffdvram_range_drop_all(struct uffdvram_ctx *ctx)
 		range_end(r);
 		uffdvram_range_put(r);
 	}
+}
+
+/**
+ * uffdvram_range_unmapped() - memory of an address space is going
+ * @umm: address space
+ * @start: first byte
+ * @end: first byte after it
+ *
+ * Tells the contexts whose ranges lose memory. Called by a notifier: takes no
+ * mutex, needs no memory.
+ */
+void uffdvram_range_unmapped(struct uffdvram_mm *umm, unsigned long start,
+			     unsigned long end)
+{
+	struct uffdvram_event event = {
+		.type = UFFDVRAM_EVENT_RANGE_GONE,
+		.cause = UFFDVRAM_GONE_UNMAPPED,
+	};
+	struct uffdvram_range *r;
+	unsigned long index = start;
+
+	rcu_read_lock();
+	mt_for_each(&umm->ranges, r, index, end - 1) {
+		event.range = r->id;
+		event.addr = max(start, r->start);
+		event.len = min(end, r->end) - event.addr;
+		uffdvram_event_push(r->owner->events, &event);
+	}
+	rcu_read_unlock();
 }

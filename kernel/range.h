@@ -3,10 +3,12 @@
 #define _UFFDVRAM_RANGE_H
 
 #include <linux/kref.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 
 struct uffdvram_ctx;
 struct uffdvram_mm;
+struct uffdvram_owner;
 struct uffdvram_ucmd;
 struct uffdvram_vram;
 
@@ -16,22 +18,22 @@ struct uffdvram_vram;
  * struct uffdvram_range - a piece of memory that is known
  * @ref: the address space, and calls in progress
  * @id: its number in its context
- * @owner: tag that its slots bear
+ * @owner: who its slots belong to
  * @umm: its address space
  * @start: first byte
  * @end: first byte after it
  * @v: where its pages go, or NULL
- * @dead: unregistered, though a call in progress may still use it
+ * @rcu: freed after a grace period: notifiers look it up without locks
  */
 struct uffdvram_range {
 	struct kref ref;
 	u32 id;
-	u32 owner;
+	struct uffdvram_owner *owner;
 	struct uffdvram_mm *umm;
 	unsigned long start;
 	unsigned long end;
 	struct uffdvram_vram *v;
-	bool dead;
+	struct rcu_head rcu;
 };
 
 int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd);
@@ -42,5 +44,7 @@ struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
 void uffdvram_range_put(struct uffdvram_range *r);
 void uffdvram_range_settle(struct uffdvram_range *r);
 void uffdvram_range_drop_all(struct uffdvram_ctx *ctx);
+void uffdvram_range_unmapped(struct uffdvram_mm *umm, unsigned long start,
+			     unsigned long end);
 
 #endif /* _UFFDVRAM_RANGE_H */

@@ -74,7 +74,7 @@ static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
 /**
  * uffdvram_slots_alloc() - take up to @n free slots
  * @s: the slots
- * @owner: tag of the range that takes them
+ * @owner: who takes them; has a reference for each
  * @slots: out: their numbers, in runs as long as possible
  * @n: how many are wanted
  * @first: out: no slot was in use before
@@ -84,7 +84,8 @@ static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
  *
  * Return: how many were taken, possibly none.
  */
-unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s, u32 owner,
+unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
+				  struct uffdvram_owner *owner,
 				  u32 *slots, unsigned int n, bool *first)
 {
 	unsigned long flags, hint;
@@ -121,6 +122,7 @@ unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s, u32 owner,
  */
 bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot)
 {
+	WRITE_ONCE(s->owner[slot], NULL);
 	if (atomic_xchg(&s->state[slot], 0) & UFFDVRAM_SLOT_LOST) {
 		atomic_set(&s->state[slot], UFFDVRAM_SLOT_LOST);
 		atomic_long_inc(&s->quarantined);

@@ -20,7 +20,9 @@
 #define UFFDVRAM_SLOT_ORDER	GENMASK(11, 8)	/* log2 of its pages */
 
 /* What the books of one slot cost: @state, @owner, and its bit in @taken. */
-#define UFFDVRAM_SLOT_BYTES	(sizeof(atomic_t) + sizeof(u32) + 1)
+#define UFFDVRAM_SLOT_BYTES	(sizeof(atomic_t) + sizeof(void *) + 1)
+
+struct uffdvram_owner;
 
 /**
  * struct uffdvram_slots - the slots of one pool
@@ -31,7 +33,8 @@
  * @taken: a bit per slot; set under @lock, cleared without it. A lost slot that
  *	was freed keeps its bit: it is in quarantine.
  * @state: UFFDVRAM_SLOT_* per slot
- * @owner: tag of the range that took it, per slot; stable while taken
+ * @owner: who took it, per slot; stable while in use, else NULL. To be read under
+ *	RCU by who holds no reference on the slot's page.
  * @used: slots handed out
  * @lost: slots with UFFDVRAM_SLOT_LOST that are still handed out
  * @quarantined: lost slots that were freed
@@ -43,7 +46,7 @@ struct uffdvram_slots {
 	bool closed;
 	unsigned long *taken;
 	atomic_t *state;
-	u32 *owner;
+	struct uffdvram_owner **owner;
 	atomic_long_t used;
 	atomic_long_t lost;
 	atomic_long_t quarantined;
@@ -53,7 +56,8 @@ int uffdvram_slots_init(struct uffdvram_slots *s, unsigned long nr);
 void uffdvram_slots_destroy(struct uffdvram_slots *s);
 void uffdvram_slots_close(struct uffdvram_slots *s);
 
-unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s, u32 owner,
+unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
+				  struct uffdvram_owner *owner,
 				  u32 *slots, unsigned int n, bool *first);
 bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot);
 

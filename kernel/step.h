@@ -28,7 +28,7 @@
  * @npages: pages
  * @write: mmap_lock is held for writing
  * @v: in: where to
- * @owner: in: tag of the range
+ * @owner: in: the range's
  * @fate: what became, or shall become, of each page
  * @look: how it was last seen
  * @src: for the core
@@ -47,7 +47,7 @@ struct uffdvram_migrate_step {
 	unsigned int npages;
 	bool write;
 	struct uffdvram_vram *v;
-	u32 owner;
+	struct uffdvram_owner *owner;
 	u8 fate[UFFDVRAM_STEP_PAGES];
 	struct uffdvram_look look[UFFDVRAM_STEP_PAGES];
 	unsigned long src[UFFDVRAM_STEP_PAGES];

@@ -9,12 +9,14 @@
 
 #include <linux/uffdvram.h>
 
+#include "event.h"
 #include "lock.h"
+#include "owner.h"
 #include "vram.h"
 
 /* The core wants whole subsections of struct pages. */
 #define VRAM_PAGEMAP_ALIGN	SZ_2M
-/* A slot's number and a range's tag are 32 bits: 16 TiB of 4 KiB slots. */
+/* A slot's number is 32 bits: 16 TiB of 4 KiB slots. */
 #define VRAM_MAX_BYTES		((u64)U32_MAX << PAGE_SHIFT)
 
 const char uffdvram_pgmap_owner;
@@ -22,10 +24,6 @@ const char uffdvram_pgmap_owner;
 /* Pools by number; the entry is NULL while one is being made. */
 static DEFINE_XARRAY_ALLOC1(vram_pools);
 static u32 vram_next_id;
-
-/* Tags of the ranges that live. Slots that bear another tag are orphans. */
-static DEFINE_XARRAY_ALLOC1(vram_owners);
-static u32 vram_next_owner;
 
 static struct workqueue_struct *vram_wq;
 static void (*vram_work_fn)(struct work_struct *work);
@@ -62,7 +60,6 @@ void uffdvram_vram_exit(void)
 	/* Retired pools without slots have their last work queued: runs it. */
 	destroy_workqueue(vram_wq);
 	xa_destroy(&vram_pools);
-	xa_destroy(&vram_owners);
 }
 
 /* What the backend takes of the host, the struct pages, and the books. */
@@ -202,6 +199,8 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 		return ERR_PTR(-ENOMEM);
 	kref_init(&v->ref);
 	mutex_init(&v->detach);
+	spin_lock_init(&v->owners_lock);
+	INIT_LIST_HEAD(&v->owners);
 	init_waitqueue_head(&v->wait);
 	INIT_DELAYED_WORK(&v->work, vram_work_fn);
 	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
@@ -359,25 +358,90 @@ void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay)
 }
 
 /**
+ * uffdvram_vram_join() - a range will place its pages in a pool
+ * @v: the pool
+ * @o: the range's owner, of no other pool
+ */
+void uffdvram_vram_join(struct uffdvram_vram *v, struct uffdvram_owner *o)
+{
+	spin_lock(&v->owners_lock);
+	list_add(&o->pool_link, &v->owners);
+	spin_unlock(&v->owners_lock);
+}
+
+void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o)
+{
+	spin_lock(&v->owners_lock);
+	list_del_init(&o->pool_link);
+	spin_unlock(&v->owners_lock);
+}
+
+/* Tells every context with a range in the pool. */
+static void vram_tell_pressure(struct uffdvram_vram *v, unsigned long free)
+{
+	static atomic64_t occasions;
+	struct uffdvram_event event = {
+		.type = UFFDVRAM_EVENT_POOL_PRESSURE,
+		.cause = !free,
+		.range = v->id,
+		.len = (u64)free << PAGE_SHIFT,
+	};
+	u64 mark = atomic64_inc_return(&occasions);
+	struct uffdvram_owner *o;
+
+	spin_lock(&v->owners_lock);
+	list_for_each_entry(o, &v->owners, pool_link)
+		uffdvram_event_push_once(o->events, &event, mark);
+	spin_unlock(&v->owners_lock);
+}
+
+/*
+ * Few slots are left (1), or none (2): that is told once, and again only after
+ * it was over.
+ */
+static void vram_check_pressure(struct uffdvram_vram *v)
+{
+	long taken = atomic_long_read(&v->slots.used) +
+		     atomic_long_read(&v->slots.quarantined);
+	unsigned long free = max((long)v->slots.nr - taken, 0L);
+	int was = READ_ONCE(v->pressure);
+	int now = !free ? 2 : free < v->slots.nr / 8 ? 1 : 0;
+
+	if (now > was && try_cmpxchg(&v->pressure, &was, now))
+		vram_tell_pressure(v, free);
+	else if (was && free >= v->slots.nr / 4)
+		WRITE_ONCE(v->pressure, 0);
+}
+
+/**
  * uffdvram_vram_alloc() - take slots
  * @v: the pool
- * @owner: tag of the range
+ * @o: who for
  * @slots: out: their numbers
  * @n: how many are wanted
+ * @quota: out: the user's quota is why there are fewer
  *
  * While any slot is in use the module stays loaded.
  *
  * Return: how many there were.
  */
-unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v, u32 owner,
-				 u32 *slots, unsigned int n)
+unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
+				 struct uffdvram_owner *o, u32 *slots,
+				 unsigned int n, bool *quota)
 {
+	unsigned int may = uffdvram_owner_charge(o, n);
+	unsigned int got;
 	bool first;
-	unsigned int got = uffdvram_slots_alloc(&v->slots, owner, slots, n,
-						&first);
 
+	*quota = may < n;
+	got = uffdvram_slots_alloc(&v->slots, o, slots, may, &first);
+	if (got < may) {
+		*quota = false;
+		uffdvram_owner_uncharge(o, may - got);
+	}
 	if (first)
 		__module_get(THIS_MODULE);
+	vram_check_pressure(v);
 	return got;
 }
 
@@ -391,7 +455,11 @@ unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v, u32 owner,
  */
 void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot)
 {
-	if (!uffdvram_slots_free(&v->slots, slot))
+	struct uffdvram_owner *o = v->slots.owner[slot];
+	bool last = uffdvram_slots_free(&v->slots, slot);
+
+	uffdvram_owner_uncharge(o, 1);
+	if (!last)
 		return;
 	if (READ_ONCE(v->retired))
 		uffdvram_vram_kick(v, 0);
@@ -416,30 +484,4 @@ void uffdvram_vram_page_free(struct page *page)
 void uffdvram_vram_folio_free(struct folio *folio)
 {
 	uffdvram_vram_page_free(folio_page(folio, 0));
-}
-
-/**
- * uffdvram_owner_new() - a tag for a range's slots
- *
- * Return: a tag, or 0 when there is no memory for one.
- */
-u32 uffdvram_owner_new(void)
-{
-	u32 owner;
-
-	if (xa_alloc_cyclic(&vram_owners, &owner, xa_mk_value(1),
-			    XA_LIMIT(1, U32_MAX), &vram_next_owner,
-			    GFP_KERNEL_ACCOUNT) < 0)
-		return 0;
-	return owner;
-}
-
-void uffdvram_owner_end(u32 owner)
-{
-	xa_erase(&vram_owners, owner);
-}
-
-bool uffdvram_owner_lives(u32 owner)
-{
-	return xa_load(&vram_owners, owner);
 }

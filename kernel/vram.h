@@ -21,6 +21,7 @@
 #include "slot.h"
 
 struct mm_struct;
+struct uffdvram_owner;
 struct uffdvram_pool_attach;
 
 /**
@@ -38,6 +39,9 @@ struct uffdvram_pool_attach;
  * @res: the piece of physical address space that they stand for
  * @first_pfn: of slot 0
  * @detach: rank 1; one pass over the slots, or reaping, at a time
+ * @owners_lock: rank 7; protects @owners
+ * @owners: ranges that place their pages here
+ * @pressure: what was last told of it: 0: nothing, 1: few slots left, 2: none
  * @wait: woken when no slot is in use any more
  * @work: brings orphans home, and reaps
  * @backoff: of @work, in jiffies
@@ -58,6 +62,9 @@ struct uffdvram_vram {
 	struct resource *res;
 	unsigned long first_pfn;
 	struct mutex detach;	/* rank 1 */
+	spinlock_t owners_lock;	/* rank 7 */
+	struct list_head owners;
+	int pressure;
 	wait_queue_head_t wait;
 	struct delayed_work work;
 	unsigned long backoff;
@@ -87,15 +94,14 @@ struct uffdvram_vram *uffdvram_vram_next(u32 *id);
 void uffdvram_vram_put(struct uffdvram_vram *v);
 void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay);
 
-unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v, u32 owner,
-				 u32 *slots, unsigned int n);
+void uffdvram_vram_join(struct uffdvram_vram *v, struct uffdvram_owner *o);
+void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o);
+unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
+				 struct uffdvram_owner *o, u32 *slots,
+				 unsigned int n, bool *quota);
 void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot);
 void uffdvram_vram_page_free(struct page *page);
 void uffdvram_vram_folio_free(struct folio *folio);
-
-u32 uffdvram_owner_new(void);
-void uffdvram_owner_end(u32 owner);
-bool uffdvram_owner_lives(u32 owner);
 
 static inline bool uffdvram_vram_allowed(const struct uffdvram_vram *v,
 					 const void *owner)

@@ -227,7 +227,7 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 {
 	unsigned long i, n = (end - start) >> PAGE_SHIFT;
 	struct uffdvram_look whole;
-	spinlock_t *ptl;
+	spinlock_t *ptl;	/* of the table */
 	pte_t *pte, pteval;
 
 	if (pages)
@@ -265,7 +265,7 @@ void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 			   struct page *const *pages, unsigned int n)
 {
 	struct uffdvram_look whole;
-	spinlock_t *ptl;
+	spinlock_t *ptl;	/* of the table */
 	pte_t *pte, old, new;
 	unsigned int i;
 

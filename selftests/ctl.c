@@ -93,10 +93,10 @@ TEST(info)
 {
 	ASSERT_EQ(0, run("uffdvramctl info"));
 	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
-	EXPECT_TRUE(says("features    vram open_pid sim\n"));
+	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
 	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
-			 "\"features\":[\"vram\",\"open_pid\",\"sim\"],"));
+			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\",\"events\",\"linear\",\"mmap\"],"));
 }
 
 TEST(a_shared_pool)

@@ -180,7 +180,7 @@ static bool copy_undo(struct bench *b, void *p)
 #define OPEN_PID_FLAGS		0
 #define POOL_ATTACH_FLAGS	UFFDVRAM_POOL_SHARED	/* FORCE is for later releases */
 #define POOL_DETACH_FLAGS	UFFDVRAM_DETACH_DISCARD
-#define RANGE_REGISTER_FLAGS	0	/* LINEAR and EXCLUSIVE are for later releases */
+#define RANGE_REGISTER_FLAGS	UFFDVRAM_RANGE_FAULT_EVENTS	/* LINEAR needs more; EXCLUSIVE is for later */
 #define RANGE_UNREGISTER_FLAGS	0
 #define MIGRATE_FLAGS		UFFDVRAM_MIGRATE_TO_RAM
 #define QUERY_FLAGS		0

@@ -16,6 +16,10 @@ static const struct {
 	{ UFFDVRAM_FEATURE_VRAM, "vram" },
 	{ UFFDVRAM_FEATURE_OPEN_PID, "open_pid" },
 	{ UFFDVRAM_FEATURE_SIM, "sim" },
+	{ UFFDVRAM_FEATURE_COPY, "copy" },
+	{ UFFDVRAM_FEATURE_EVENTS, "events" },
+	{ UFFDVRAM_FEATURE_LINEAR, "linear" },
+	{ UFFDVRAM_FEATURE_MMAP, "mmap" },
 };
 #define N_FEATURES (sizeof(features) / sizeof(*features))
 

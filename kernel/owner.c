@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/slab.h>
+
+#include <linux/uffdvram.h>
+
+#include "event.h"
+#include "owner.h"
+#include "user.h"
+
+/**
+ * uffdvram_owner_new() - make an owner for a range
+ * @events: of its context
+ * @user: who opened that
+ *
+ * Return: the owner, with the range's reference; NULL without memory.
+ */
+struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
+					  struct uffdvram_user *user)
+{
+	struct uffdvram_owner *o = kzalloc(sizeof(*o), GFP_KERNEL_ACCOUNT);
+
+	if (!o)
+		return NULL;
+	atomic_long_set(&o->refs, 1);
+	INIT_LIST_HEAD(&o->pool_link);
+	kref_get(&events->ref);
+	o->events = events;
+	uffdvram_user_hold(user);
+	o->user = user;
+	return o;
+}
+
+static void owner_free(struct rcu_head *rcu)
+{
+	struct uffdvram_owner *o = container_of(rcu, struct uffdvram_owner, rcu);
+
+	uffdvram_events_put(o->events);
+	uffdvram_user_put(o->user);
+	kfree(o);
+}
+
+/**
+ * uffdvram_owner_put() - drop references
+ * @o: the owner
+ * @n: how many
+ *
+ * Any context.
+ */
+void uffdvram_owner_put(struct uffdvram_owner *o, unsigned long n)
+{
+	if (atomic_long_sub_and_test(n, &o->refs))
+		call_rcu(&o->rcu, owner_free);
+}
+
+/**
+ * uffdvram_owner_charge() - have an owner's user pay for slots
+ * @o: the owner
+ * @n: how many are wanted
+ *
+ * Return: how many the user's quota allows; for each a reference is taken.
+ */
+unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n)
+{
+	n = uffdvram_user_charge(o->user, n);
+	atomic_long_add(n, &o->refs);
+	return n;
+}
+
+/* Undoes the charge of @n slots, and drops their references. Any context. */
+void uffdvram_owner_uncharge(struct uffdvram_owner *o, unsigned long n)
+{
+	uffdvram_user_uncharge(o->user, n);
+	uffdvram_owner_put(o, n);
+}
+
+/**
+ * uffdvram_owner_fault_back() - tell that a fault brought pages home
+ * @o: who their slots belonged to; the caller sees to it that it lives
+ * @mm: where the fault was
+ * @addr: first byte
+ * @len: bytes
+ *
+ * Faults of others that share the page, after a fork, are not told: the address
+ * would not be the range's.
+ */
+void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
+			       const struct mm_struct *mm, unsigned long addr,
+			       unsigned long len)
+{
+	struct uffdvram_event event = {
+		.type = UFFDVRAM_EVENT_FAULT_BACK,
+		.range = o->range,
+		.addr = addr,
+		.len = len,
+	};
+
+	if (o->fault_events && o->mm == mm && !READ_ONCE(o->dead))
+		uffdvram_event_push(o->events, &event);
+}
