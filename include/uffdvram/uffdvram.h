@@ -11,6 +11,9 @@
  * uffdvram_range_move() takes to its pool and back. Accesses by the CPU bring
  * single pages back by themselves, at any time, with the right bytes.
  *
+ * This header includes the others: <uffdvram/arm.h> (userfaultfd, and signals) and
+ * <uffdvram/module.h> (is the module there?).
+ *
  * Conventions
  * -----------
  * - Functions that can fail return 0 or -errno. A constructor stores its object
@@ -248,10 +251,17 @@ uint32_t uffdvram_pool_number(const struct uffdvram_pool *pool);
  * struct uffdvram_range_opts - how to register a range
  * @size: sizeof(struct uffdvram_range_opts)
  * @pool: where its pages go; NULL: nowhere, it can only be queried
+ * @pool_off: with UFFDVRAM_RANGE_LINEAR: where in the pool the range's window begins
+ * @flags: UFFDVRAM_RANGE_LINEAR: the page at offset x of the range always lives in
+ *         the slot at @pool_off + x of the pool, in a window that is the range's
+ *         alone. UFFDVRAM_RANGE_FAULT_EVENTS: an event for every page that a fault
+ *         brings home
  */
 struct uffdvram_range_opts {
 	size_t size;
 	struct uffdvram_pool *pool;
+	uint64_t pool_off;
+	uint32_t flags;
 };
 
 /**
@@ -268,8 +278,9 @@ struct uffdvram_range_opts {
  * Errors: -EINVAL (alignment, overflow, a length of 0, memory that is not private
  * anonymous, a pool of another context's handle), -E2BIG, -ENOENT (nothing is
  * mapped in part of it), -EBUSY (overlaps a range of the same address space, in
- * whichever context), -ENODEV (no such pool), -ENOSPC (too many ranges), -ESRCH
- * (the address space is gone), -ENOMEM, -EINTR.
+ * whichever context; a window overlaps another range's), -ENODEV (no such pool),
+ * -ENOSPC (too many ranges), -EDQUOT (a window is over the user's quota), -ESRCH
+ * (the address space is gone), -EOPNOTSUPP (unknown flag), -ENOMEM, -EINTR.
  */
 int uffdvram_range_register(struct uffdvram_range **range,
 			    struct uffdvram_ctx *ctx,
@@ -422,6 +433,70 @@ int uffdvram_query(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		   const struct uffdvram_visit *visit);
 
 /**
+ * uffdvram_range_read - read pages of a range where they live
+ * @range: the range
+ * @off: offset of the first byte in the range
+ * @buf: out: @len bytes
+ * @len: bytes; @off + @len must not pass the end of the range
+ * @flags: UFFDVRAM_COPY_NOFAULT: end at a page that is not there, instead of
+ *         having it made, or supplied through userfaultfd
+ * @done: out: bytes read; may be NULL
+ *
+ * Pages in VRAM stay there: a live migration can send a guest's memory without
+ * pulling it home. Goes on after signals.
+ *
+ * Errors: -EINVAL (alignment, a length of 0, not within the range), -ENOENT (a part
+ * is in no range any more; with UFFDVRAM_COPY_NOFAULT: no page is there), -EHWPOISON
+ * (it is poison), -EACCES (it is private, or mapped without that right), -EFAULT
+ * (@buf; or the page could not be faulted in), -EIO (the device failed),
+ * -EOPNOTSUPP (an unknown flag), -ENOMEM, -ESRCH. *done tells how far it came.
+ */
+int uffdvram_range_read(struct uffdvram_range *range, uint64_t off, void *buf,
+			uint64_t len, uint32_t flags, uint64_t *done);
+
+/**
+ * uffdvram_range_write - write pages of a range where they live
+ * @range: the range
+ * @off: offset of the first byte in the range
+ * @buf: @len bytes
+ * @len: bytes; @off + @len must not pass the end of the range
+ * @flags: UFFDVRAM_COPY_NOFAULT, as above
+ * @done: out: bytes written; may be NULL
+ *
+ * Counts as a write by the CPU: respects write-protection of userfaultfd and makes
+ * the pages dirty.
+ *
+ * Errors: those of uffdvram_range_read(). After -EIO the page at @off + *done is
+ * poison.
+ */
+int uffdvram_range_write(struct uffdvram_range *range, uint64_t off,
+			 const void *buf, uint64_t len, uint32_t flags,
+			 uint64_t *done);
+
+/**
+ * uffdvram_event_read - take events of a context
+ * @ctx: the context
+ * @events: out: at most @n of them, see struct uffdvram_event in <linux/uffdvram.h>
+ * @n: elements of @events, not 0
+ * @got: out: how many
+ * @timeout_ms: how long to wait for the first one; 0: not at all; -1: for ever
+ *
+ * uffdvram_fd() polls readable (POLLIN) when there are events. If several threads
+ * read events of one context, one may wait longer than @timeout_ms.
+ *
+ * Errors: -EAGAIN (there was none in that time), -EINTR (a signal came first),
+ * -EINVAL, -EOPNOTSUPP (the module has no events), -EFAULT.
+ */
+int uffdvram_event_read(struct uffdvram_ctx *ctx, struct uffdvram_event *events,
+			size_t n, size_t *got, int timeout_ms);
+
+/** uffdvram_event_name - a word for an enum uffdvram_event_type ("fault_back") */
+const char *uffdvram_event_name(unsigned int type);
+
+/** uffdvram_gone_name - a word for an enum uffdvram_gone ("unmapped") */
+const char *uffdvram_gone_name(unsigned int cause);
+
+/**
  * uffdvram_stay_name - a word for an enum uffdvram_stay ("pinned")
  *
  * Never NULL: "unknown" for what this library does not know.
@@ -435,5 +510,8 @@ const char *uffdvram_state_name(unsigned int state);
 #ifdef __cplusplus
 }
 #endif
+
+#include <uffdvram/arm.h>
+#include <uffdvram/module.h>
 
 #endif /* UFFDVRAM_UFFDVRAM_H */
