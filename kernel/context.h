@@ -19,7 +19,7 @@ struct uffdvram_watch;
  * struct uffdvram_mm - an address space that contexts act on
  * @mm: held by mmgrab(), not by its users: exit and exec go on without us
  * @ref: contexts and ranges
- * @lock: rank 3; protects @ranges and @nr_ranges
+ * @lock: rank 4; protects @ranges and @nr_ranges
  * @ranges: struct uffdvram_range by address, of all contexts; read under RCU, too
  * @nr_ranges: how many
  * @watch: tells us what becomes of it; NULL until the first context is ready
@@ -29,7 +29,7 @@ struct uffdvram_watch;
 struct uffdvram_mm {
 	struct mm_struct *mm;
 	struct kref ref;
-	struct mutex lock;	/* rank 3 */
+	struct mutex lock;	/* rank 4 */
 	struct maple_tree ranges;
 	unsigned int nr_ranges;
 	struct uffdvram_watch *watch;

@@ -314,12 +314,12 @@ static int copy_user(struct copy *c, unsigned int n)
 static int copy_next(const struct copy *c, struct uffdvram_ctx *ctx)
 {
 	u64 addr = c->arg->addr + c->arg->done;
-	u64 end = c->arg->addr + c->arg->len;
-	struct uffdvram_range *r = uffdvram_range_find(ctx->umm, addr);
+	unsigned long end;
+	struct uffdvram_range *r = uffdvram_range_find(ctx->umm, addr, &end);
 
 	if (!r)
 		return -ENOENT;
-	end = min_t(u64, end, r->end);
+	end = min_t(u64, end, c->arg->addr + c->arg->len);
 	uffdvram_range_put(r);
 	return min_t(u64, (end - addr) >> PAGE_SHIFT, COPY_PAGES);
 }

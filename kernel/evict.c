@@ -192,6 +192,44 @@ int uffdvram_evict(struct uffdvram_vram *v, bool orphans_only,
 }
 
 /**
+ * uffdvram_evict_window() - bring home who is in the way of a linear range
+ * @v: its pool
+ * @slot: first slot of the piece
+ * @n: how many
+ * @keep: a bit for each: its page is the right one
+ *
+ * May sleep; takes v->detach, killably.
+ *
+ * Return: 0, -EINTR or -ENOMEM.
+ */
+int uffdvram_evict_window(struct uffdvram_vram *v, unsigned long slot,
+			  unsigned long n, const unsigned long *keep)
+{
+	struct uffdvram_migrate_step *s;
+	unsigned long i, moved = 0;
+	bool no_memory = false;
+	int ret = 0;
+
+	s = uffdvram_migrate_step_alloc();
+	if (!s)
+		return -ENOMEM;
+	if (mutex_lock_killable(&v->detach)) {
+		uffdvram_migrate_step_free(s);
+		return -EINTR;
+	}
+	for (i = 0; !v->reaped && i < n && ret >= 0; i++) {
+		if (test_bit(i, keep) || !evict_wanted(v, slot + i, false))
+			continue;
+		ret = evict_page(s, uffdvram_slot_page(v, slot + i), &no_memory);
+		moved += max(ret, 0);
+	}
+	mutex_unlock(&v->detach);
+	uffdvram_migrate_step_free(s);
+	uffdvram_stat_add(evicted, moved);
+	return min(ret, 0);
+}
+
+/**
  * uffdvram_evict_discard() - give up the data of all slots in use
  * @v: closed
  *

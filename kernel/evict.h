@@ -21,6 +21,8 @@ struct uffdvram_evict_result {
 
 int uffdvram_evict(struct uffdvram_vram *v, bool orphans_only,
 		   struct uffdvram_evict_result *res);
+int uffdvram_evict_window(struct uffdvram_vram *v, unsigned long slot,
+			  unsigned long n, const unsigned long *keep);
 void uffdvram_evict_discard(struct uffdvram_vram *v);
 void uffdvram_evict_work(struct work_struct *work);
 

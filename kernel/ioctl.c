@@ -19,6 +19,7 @@
 #include "event.h"
 #include "ioctl.h"
 #include "move.h"
+#include "node.h"
 #include "pool.h"
 #include "query.h"
 #include "range.h"
@@ -31,9 +32,11 @@
 #define IOCTL_FLAGS_OPEN_PID		0
 #define IOCTL_FLAGS_POOL_ATTACH		UFFDVRAM_POOL_SHARED
 #define IOCTL_FLAGS_POOL_DETACH		UFFDVRAM_DETACH_DISCARD
-#define IOCTL_FLAGS_RANGE_REGISTER	UFFDVRAM_RANGE_FAULT_EVENTS
+#define IOCTL_FLAGS_RANGE_REGISTER	(UFFDVRAM_RANGE_LINEAR |	\
+					 UFFDVRAM_RANGE_FAULT_EVENTS)
 #define IOCTL_FLAGS_RANGE_UNREGISTER	0
-#define IOCTL_FLAGS_MIGRATE		UFFDVRAM_MIGRATE_TO_RAM
+#define IOCTL_FLAGS_MIGRATE		(UFFDVRAM_MIGRATE_TO_RAM |	\
+					 UFFDVRAM_MIGRATE_POPULATED)
 #define IOCTL_FLAGS_QUERY		0
 #define IOCTL_FLAGS_COPY		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
 
@@ -63,12 +66,14 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 		uffdvram_vram_put(v);
 	}
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
-		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM;
+		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM |
+				 UFFDVRAM_FEATURE_LINEAR;
 		arg->page_sizes |= PAGE_SIZE;
 	}
 	if (READ_ONCE(uffdvram_open_pid_allowed))
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
-	arg->features |= UFFDVRAM_FEATURE_COPY | UFFDVRAM_FEATURE_EVENTS;
+	arg->features |= UFFDVRAM_FEATURE_COPY | UFFDVRAM_FEATURE_EVENTS |
+			 UFFDVRAM_FEATURE_MMAP;
 	arg->max_ranges = UFFDVRAM_MAX_RANGES;
 	arg->slot_quota = READ_ONCE(uffdvram_slot_quota) ?: ~0ULL;
 	return 0;
@@ -243,6 +248,7 @@ const struct file_operations uffdvram_fops = {
 	.release = ioctl_release,
 	.read = ioctl_read,
 	.poll = ioctl_poll,
+	.mmap = uffdvram_node_mmap,
 	.unlocked_ioctl = ioctl_run,
 	.compat_ioctl = compat_ptr_ioctl,
 };

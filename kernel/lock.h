@@ -5,8 +5,8 @@
  *
  *  1. uffdvram_vram.detach	mutex; one pass over a pool's slots at a time
  *  2. uffdvram_mms_lock	mutex; the table of address spaces
- *  3. uffdvram_mm.lock		mutex; the ranges of an address space
- *  4. mmap_lock		of the address space of a context
+ *  3. mmap_lock		of the address space of a context
+ *  4. uffdvram_mm.lock		mutex; the ranges of an address space
  *  5. folio locks		taken by the core's migrate_*() with trylock only,
  *				by us on pages that nobody else knows yet
  *  6. page table locks
@@ -16,14 +16,13 @@
  *  8. uffdvram_events.lock	spinlock; one context's events
  *  9. user_lock		spinlock, irqs off; the list of users
  *
- * 2 and 3 are never held together with 4: a range is looked up under 3,
- * referenced, and used without it.
+ * A range is looked up under 4, referenced, and used without it.
  *
  * Rules that hold everywhere:
  *  - No user memory is touched with any of these held: it may itself live in
  *    VRAM, and its fault wants mmap_lock, folio locks and the slot's gate.
  *  - A fault (fault.c) runs with mmap_lock held for reading, and takes nothing
- *    from 1 to 4. So does a notifier (watch.c), which may be called in reclaim.
+ *    else from 1 to 4. So does a notifier (watch.c), which may be called in reclaim.
  *  - folio_free() runs in atomic context and takes nothing at all.
  *
  * A slot's gate (UFFDVRAM_SLOT_GATE) is no lock: nobody waits for it. Who finds

@@ -12,6 +12,7 @@
  *	evict	 brings pages home by slot	step	 what both ways of moving share
  *	walk	 reads page tables		vram	 a pool: pagemap and life
  *	slot	 what is used of a pool		backend	 the memory behind a pool
+ *	node	 mmap of the device		linear	 makes room for linear ranges
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue

@@ -31,18 +31,18 @@
  * A hole may only be filled where nobody wants to know of it, and where no
  * write-protection would be lost with the zero page.
  */
-static u8 fate_of_hole(const struct vm_area_struct *vma)
+static u8 fate_of_hole(const struct uffdvram_migrate_step *s)
 {
-	return userfaultfd_armed((struct vm_area_struct *)vma) ?
+	return s->to.populated || userfaultfd_armed(s->vma) ?
 		UFFDVRAM_STAY_MISSING : UFFDVRAM_FATE_WANTED_HOLE;
 }
 
-static u8 fate_in(const struct vm_area_struct *vma, struct uffdvram_look look)
+static u8 fate_in(const struct uffdvram_migrate_step *s, struct uffdvram_look look)
 {
 	switch ((enum uffdvram_entry)look.entry) {
 	case UFFDVRAM_ENTRY_NONE:
 	case UFFDVRAM_ENTRY_ZERO:
-		return fate_of_hole(vma);
+		return fate_of_hole(s);
 	case UFFDVRAM_ENTRY_EXCLUSIVE:
 		return UFFDVRAM_FATE_WANTED;
 	case UFFDVRAM_ENTRY_SHARED:
@@ -80,12 +80,14 @@ static bool in_still_good(const struct uffdvram_migrate_step *s, unsigned int i)
 	       !folio_test_ksm(page_folio(page));
 }
 
-static struct page *in_take_slot(struct uffdvram_migrate_step *s, u64 *off)
+static struct page *in_use_slot(struct uffdvram_migrate_step *s, unsigned int i,
+				u64 *off)
 {
-	u32 slot = s->slots[--s->nslots];
-	struct page *page = uffdvram_slot_page(s->v, slot);
+	u32 slot = s->slots[i];
+	struct page *page = uffdvram_slot_page(s->to.v, slot);
 
-	uffdvram_device_page_init(page, &s->v->pgmap);
+	s->slots[i] = UFFDVRAM_NO_SLOT;
+	uffdvram_device_page_init(page, &s->to.v->pgmap);
 	*off = uffdvram_slot_off(slot);
 	return page;
 }
@@ -103,14 +105,14 @@ static void in_drop_dst(struct uffdvram_migrate_step *s, unsigned int i)
 static void in_copy(struct uffdvram_migrate_step *s,
 		    const struct migrate_vma *args)
 {
-	struct uffdvram_backend *b = &s->v->backend;
+	struct uffdvram_backend *b = &s->to.v->backend;
 	unsigned int i, n = 0, first = uffdvram_step_first(s, args);
 	u64 off;
 
 	for (i = first; i < first + args->npages; i++) {
 		if (!in_still_good(s, i))
 			continue;
-		s->dst[i] = migrate_pfn(page_to_pfn(in_take_slot(s, &off)));
+		s->dst[i] = migrate_pfn(page_to_pfn(in_use_slot(s, i, &off)));
 		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE) {
 			if (b->ops->clear(b, off, 0)) {
 				in_drop_dst(s, i);
@@ -152,18 +154,14 @@ static void in_account(struct uffdvram_migrate_step *s,
 	uffdvram_stat_add(pages_placed, placed);
 }
 
-/* Takes a slot for each page that is wanted; those left over get none. */
-static void in_take_slots(struct uffdvram_migrate_step *s)
+/* Takes @want slots, for the first so many pages that are wanted. */
+static void in_take_any(struct uffdvram_migrate_step *s, unsigned int want)
 {
-	unsigned int i, left, want = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) +
-				     uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+	unsigned int i, left, got;
 	bool quota;
 
-	s->nslots = uffdvram_vram_alloc(s->v, s->owner, s->slots, want, &quota);
-	/* in_take_slot() takes from the end: first page, lowest slot. */
-	for (i = 0; i < s->nslots / 2; i++)
-		swap(s->slots[i], s->slots[s->nslots - 1 - i]);
-	left = s->nslots;
+	got = uffdvram_vram_alloc(s->to.v, s->to.owner, s->slots, want, &quota);
+	left = got;
 	for (i = 0; i < s->npages; i++) {
 		if (!uffdvram_fate_wanted(s->fate[i]))
 			continue;
@@ -172,14 +170,40 @@ static void in_take_slots(struct uffdvram_migrate_step *s)
 		else
 			s->fate[i] = quota ? UFFDVRAM_STAY_QUOTA : UFFDVRAM_STAY_NO_SLOT;
 	}
+	/* From the list to the pages: none is before its place in the list. */
+	while (i--)
+		s->slots[i] = uffdvram_fate_wanted(s->fate[i]) ?
+			s->slots[--got] : UFFDVRAM_NO_SLOT;
+}
+
+/* Takes the slot of each page that is wanted. */
+static void in_take_own(struct uffdvram_migrate_step *s, unsigned int want)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < s->npages; i++)
+		if (uffdvram_fate_wanted(s->fate[i]))
+			s->slots[n++] = uffdvram_step_slot(s, i);
+	uffdvram_vram_alloc_at(s->to.v, s->to.owner, s->slots, want);
+	while (i--) {
+		s->slots[i] = uffdvram_fate_wanted(s->fate[i]) ?
+			s->slots[--n] : UFFDVRAM_NO_SLOT;
+		if (uffdvram_fate_wanted(s->fate[i]) && s->slots[i] == UFFDVRAM_NO_SLOT)
+			s->fate[i] = UFFDVRAM_STAY_SLOT_BUSY;
+	}
 }
 
 static void in_round(struct uffdvram_migrate_step *s)
 {
+	unsigned int i, want = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) +
+			       uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
 	struct migrate_vma args;
 	unsigned int from = 0;
 
-	in_take_slots(s);
+	if (s->to.linear)
+		in_take_own(s, want);
+	else
+		in_take_any(s, want);
 	while (uffdvram_step_next_piece(s, &from, &args, MIGRATE_VMA_SELECT_SYSTEM)) {
 		if (migrate_vma_setup(&args))
 			break;
@@ -188,8 +212,9 @@ static void in_round(struct uffdvram_migrate_step *s)
 		in_account(s, &args);
 		migrate_vma_finalize(&args);
 	}
-	while (s->nslots)
-		uffdvram_vram_free(s->v, s->slots[--s->nslots]);
+	for (i = 0; i < s->npages; i++)
+		if (s->slots[i] != UFFDVRAM_NO_SLOT)
+			uffdvram_vram_free(s->to.v, s->slots[i]);
 }
 
 /*
@@ -210,6 +235,17 @@ static void in_unshare(struct uffdvram_migrate_step *s)
 					 &unlocked);
 }
 
+/* A page that lives in another slot than its own has not arrived. */
+static void in_judge_places(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	uffdvram_step_find_astray(s);
+	for_each_set_bit(i, s->astray, s->npages)
+		if (s->fate[i] == UFFDVRAM_DID_NOTHING)
+			s->fate[i] = UFFDVRAM_STAY_SLOT_BUSY;
+}
+
 static void in_rounds(struct uffdvram_migrate_step *s)
 {
 	unsigned int round;
@@ -224,14 +260,15 @@ static void in_rounds(struct uffdvram_migrate_step *s)
 		uffdvram_step_reopen(s);
 	}
 	uffdvram_step_give_up(s);
+	if (s->to.linear)
+		in_judge_places(s);
 }
 
 /**
  * uffdvram_migrate_in() - move a piece into VRAM, as far as one step goes
  * @s: working memory; afterwards, what became of each page
  * @mm: address space, the caller holds a reference on its users
- * @v: pool
- * @owner: the range's
+ * @to: where to
  * @start: first byte
  * @end: first byte after the piece
  *
@@ -241,14 +278,13 @@ static void in_rounds(struct uffdvram_migrate_step *s)
  * Return: pages settled, at least one; -EINTR when killed.
  */
 int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
-			struct uffdvram_vram *v, struct uffdvram_owner *owner,
+			const struct uffdvram_migrate_to *to,
 			unsigned long start, unsigned long end)
 {
 	bool usable;
 
 	s->mm = mm;
-	s->v = v;
-	s->owner = owner;
+	s->to = *to;
 	if (uffdvram_step_lock(s, false))
 		return -EINTR;
 	usable = uffdvram_step_begin(s, start, end);

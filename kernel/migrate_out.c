@@ -9,7 +9,7 @@
 #include "step.h"
 #include "trace.h"
 
-static u8 fate_out(const struct vm_area_struct *vma, struct uffdvram_look look)
+static u8 fate_out(const struct uffdvram_migrate_step *s, struct uffdvram_look look)
 {
 	switch ((enum uffdvram_entry)look.entry) {
 	case UFFDVRAM_ENTRY_NONE:

@@ -8,6 +8,7 @@
 #include <linux/uffdvram.h>
 
 #include "context.h"
+#include "linear.h"
 #include "migrate.h"
 #include "move.h"
 #include "range.h"
@@ -35,24 +36,35 @@ static void move_account(struct uffdvram_migrate *arg,
 	}
 }
 
-/* The part of one range, from addr + done on. */
+/* The part of one range, from addr + done to @end. */
 static int move_range(struct uffdvram_migrate *arg, struct mm_struct *mm,
-		      struct uffdvram_range *r,
+		      struct uffdvram_range *r, unsigned long end,
 		      struct uffdvram_migrate_step *s)
 {
-	unsigned long addr, end = min(arg->addr + arg->len, (u64)r->end);
 	bool out = arg->flags & UFFDVRAM_MIGRATE_TO_RAM;
+	struct uffdvram_migrate_to to = {
+		.owner = r->owner,
+		.populated = arg->flags & UFFDVRAM_MIGRATE_POPULATED,
+		.linear = r->linear,
+		.base = r->start,
+		.first = r->window,
+	};
+	unsigned long addr;
 	int n;
 
 	while ((addr = arg->addr + arg->done) < end) {
 		if (signal_pending(current))
 			return -EINTR;
-		if (!out && (!r->v || READ_ONCE(r->v->slots.closed)))
+		to.v = out ? NULL : uffdvram_range_pool(r);
+		if (!out && !to.v)
 			return -ENODEV;
-		if (out)
+		n = 0;
+		if (to.v && to.linear)
+			n = uffdvram_linear_clear(s, mm, &to, addr, end);
+		if (!n && out)
 			n = uffdvram_migrate_out(s, mm, addr, end);
-		else
-			n = uffdvram_migrate_in(s, mm, r->v, r->owner, addr, end);
+		else if (!n)
+			n = uffdvram_migrate_in(s, mm, &to, addr, end);
 		uffdvram_range_settle(r);
 		if (n < 0)
 			return n;
@@ -67,18 +79,20 @@ static int move_ranges(struct uffdvram_ctx *ctx, struct uffdvram_migrate *arg,
 {
 	struct uffdvram_migrate_step *s;
 	struct uffdvram_range *r;
+	unsigned long end;
 	int ret = 0;
 
 	s = uffdvram_migrate_step_alloc();
 	if (!s)
 		return -ENOMEM;
 	while (!ret && arg->done < arg->len) {
-		r = uffdvram_range_find(ctx->umm, arg->addr + arg->done);
+		r = uffdvram_range_find(ctx->umm, arg->addr + arg->done, &end);
 		if (!r) {
 			ret = -ENOENT;
 			break;
 		}
-		ret = move_range(arg, mm, r, s);
+		end = min_t(u64, end, arg->addr + arg->len);
+		ret = move_range(arg, mm, r, end, s);
 		uffdvram_range_put(r);
 	}
 	uffdvram_migrate_step_free(s);

@@ -34,6 +34,7 @@ static void owner_free(struct rcu_head *rcu)
 {
 	struct uffdvram_owner *o = container_of(rcu, struct uffdvram_owner, rcu);
 
+	uffdvram_user_uncharge(o->user, o->prepaid);
 	uffdvram_events_put(o->events);
 	uffdvram_user_put(o->user);
 	kfree(o);
@@ -61,7 +62,8 @@ void uffdvram_owner_put(struct uffdvram_owner *o, unsigned long n)
  */
 unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n)
 {
-	n = uffdvram_user_charge(o->user, n);
+	if (!o->prepaid)
+		n = uffdvram_user_charge(o->user, n);
 	atomic_long_add(n, &o->refs);
 	return n;
 }
@@ -69,8 +71,29 @@ unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n)
 /* Undoes the charge of @n slots, and drops their references. Any context. */
 void uffdvram_owner_uncharge(struct uffdvram_owner *o, unsigned long n)
 {
-	uffdvram_user_uncharge(o->user, n);
+	if (!o->prepaid)
+		uffdvram_user_uncharge(o->user, n);
 	uffdvram_owner_put(o, n);
+}
+
+/**
+ * uffdvram_owner_prepay() - have an owner's user pay for a window
+ * @o: an owner without slots
+ * @n: slots of the window
+ *
+ * It is paid for until the last of its slots is free.
+ *
+ * Return: false if that is over the user's quota.
+ */
+bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n)
+{
+	unsigned long may = uffdvram_user_charge(o->user, n);
+
+	if (may < n)
+		uffdvram_user_uncharge(o->user, may);
+	else
+		o->prepaid = n;
+	return may == n;
 }
 
 /**

@@ -25,6 +25,7 @@ struct uffdvram_user;
  * @mm: its address space; only compared
  * @events: of its context
  * @user: who pays
+ * @prepaid: slots paid for in advance: the window of a linear range
  * @pool_link: among the owners that use a pool; protected by the pool's
  *	owners_lock
  * @rcu: freed after a grace period: slots are looked at without locks
@@ -37,12 +38,14 @@ struct uffdvram_owner {
 	const struct mm_struct *mm;
 	struct uffdvram_events *events;
 	struct uffdvram_user *user;
+	unsigned long prepaid;
 	struct list_head pool_link;
 	struct rcu_head rcu;
 };
 
 struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
 					  struct uffdvram_user *user);
+bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n);
 void uffdvram_owner_put(struct uffdvram_owner *o, unsigned long n);
 unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n);
 void uffdvram_owner_uncharge(struct uffdvram_owner *o, unsigned long n);

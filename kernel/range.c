@@ -19,6 +19,9 @@ static void range_free(struct kref *ref)
 {
 	struct uffdvram_range *r = container_of(ref, struct uffdvram_range, ref);
 
+	if (r->linear)
+		uffdvram_slots_unkeep(&r->v->slots, r->window,
+				      (r->end - r->start) >> PAGE_SHIFT);
 	if (r->owner)
 		uffdvram_owner_put(r->owner, 1);
 	if (r->v)
@@ -36,20 +39,71 @@ void uffdvram_range_put(struct uffdvram_range *r)
  * uffdvram_range_find() - the range at an address, of whichever context
  * @umm: address space
  * @addr: any address
+ * @end: out: how far it goes on from there; its end, unless the device was
+ *	mapped anew over a part of it
  *
  * Return: the range with a reference, or NULL.
  */
 struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
-					   unsigned long addr)
+					   unsigned long addr,
+					   unsigned long *end)
 {
 	struct uffdvram_range *r;
+	MA_STATE(mas, &umm->ranges, addr, addr);
 
 	mutex_lock(&umm->lock);
-	r = mtree_load(&umm->ranges, addr);
-	if (r)
+	rcu_read_lock();
+	r = mas_walk(&mas);
+	if (r) {
 		kref_get(&r->ref);
+		*end = mas.last + 1;
+	}
+	rcu_read_unlock();
 	mutex_unlock(&umm->lock);
 	return r;
+}
+
+/* The first pool, by number, that the range's context may use. */
+static struct uffdvram_vram *range_any_pool(const struct uffdvram_range *r)
+{
+	struct uffdvram_vram *v;
+	u32 id = 0;
+
+	while ((v = uffdvram_vram_next(&id))) {
+		if (uffdvram_vram_allowed(v, r->ctx) &&
+		    !READ_ONCE(v->slots.closed))
+			break;
+		uffdvram_vram_put(v);
+	}
+	return v;
+}
+
+/**
+ * uffdvram_range_pool() - where a range's pages go
+ * @r: the range
+ *
+ * Memory mapped from the device names no pool: it gets one when it first needs
+ * it.
+ *
+ * Return: the pool; NULL if there is none, or it is closed.
+ */
+struct uffdvram_vram *uffdvram_range_pool(struct uffdvram_range *r)
+{
+	struct uffdvram_vram *v = READ_ONCE(r->v);
+
+	if (!v && r->node) {
+		mutex_lock(&r->umm->lock);
+		/* A range that has ended is not to join a pool any more. */
+		if (!r->v && !r->owner->dead) {
+			v = range_any_pool(r);
+			if (v)
+				uffdvram_vram_join(v, r->owner);
+			WRITE_ONCE(r->v, v);
+		}
+		v = r->v;
+		mutex_unlock(&r->umm->lock);
+	}
+	return v && !READ_ONCE(v->slots.closed) ? v : NULL;
 }
 
 /**
@@ -70,7 +124,10 @@ void uffdvram_range_settle(struct uffdvram_range *r)
 /* Its slots are orphans from here on. */
 static void range_end(struct uffdvram_range *r)
 {
+	/* Under the lock: uffdvram_range_pool() does nothing from here on. */
+	mutex_lock(&r->umm->lock);
 	WRITE_ONCE(r->owner->dead, true);
+	mutex_unlock(&r->umm->lock);
 	/* Pairs with the one in uffdvram_range_settle(). */
 	smp_mb();
 	if (r->v) {
@@ -101,6 +158,22 @@ static int range_check_vmas(struct mm_struct *mm, unsigned long start,
 	return ret;
 }
 
+/*
+ * Where the device is just being mapped nothing else is: what is in the books
+ * there from an earlier mapping of it is past, and is written over.
+ */
+static bool range_may_be_at(const struct uffdvram_range *r)
+{
+	unsigned long index = r->start;
+	struct uffdvram_range *old;
+
+	lockdep_assert_held(&r->umm->lock);
+	mt_for_each(&r->umm->ranges, old, index, r->end - 1)
+		if (!r->node || !old->node)
+			return false;
+	return true;
+}
+
 /* Puts a range among those of its address space. */
 static int range_insert(struct uffdvram_range *r)
 {
@@ -108,26 +181,31 @@ static int range_insert(struct uffdvram_range *r)
 	int ret;
 
 	mutex_lock(&umm->lock);
-	ret = mtree_insert_range(&umm->ranges, r->start, r->end - 1, r,
-				 GFP_KERNEL_ACCOUNT);
-	if (ret == -EEXIST) {
+	if (!range_may_be_at(r))
 		ret = -EBUSY;
-	} else if (!ret && umm->nr_ranges == UFFDVRAM_MAX_RANGES) {
-		mtree_erase(&umm->ranges, r->start);
+	else if (umm->nr_ranges == UFFDVRAM_MAX_RANGES)
 		ret = -ENOSPC;
-	} else if (!ret) {
+	else
+		ret = mtree_store_range(&umm->ranges, r->start, r->end - 1, r,
+					GFP_KERNEL_ACCOUNT);
+	if (!ret)
 		umm->nr_ranges++;
-	}
 	mutex_unlock(&umm->lock);
 	return ret;
 }
 
+/* What is left of it: parts may have been written over. */
 static void range_erase(struct uffdvram_range *r)
 {
 	struct uffdvram_mm *umm = r->umm;
+	unsigned long index = r->start;
+	struct uffdvram_range *found;
 
 	mutex_lock(&umm->lock);
-	mtree_erase(&umm->ranges, r->start);
+	/* @index is behind the entry that was found. */
+	mt_for_each(&umm->ranges, found, index, r->end - 1)
+		if (found == r)
+			mtree_erase(&umm->ranges, index - 1);
 	umm->nr_ranges--;
 	mutex_unlock(&umm->lock);
 }
@@ -145,6 +223,22 @@ static int range_set_pool(struct uffdvram_range *r, u32 pool,
 	return 0;
 }
 
+/* Keeps the window of a linear range, and has its user pay for it. */
+static int range_set_window(struct uffdvram_range *r, u64 off)
+{
+	u64 len = r->end - r->start, bytes = r->v->backend.bytes;
+	int ret;
+
+	if (off > bytes || len > bytes - off)
+		return -EINVAL;
+	if (!uffdvram_owner_prepay(r->owner, len >> PAGE_SHIFT))
+		return -EDQUOT;
+	r->window = off >> PAGE_SHIFT;
+	ret = uffdvram_slots_keep(&r->v->slots, r->window, len >> PAGE_SHIFT);
+	r->linear = !ret;
+	return ret;
+}
+
 /* A range with everything but its places in the books. */
 static struct uffdvram_range *
 range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
@@ -157,6 +251,7 @@ range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 	kref_init(&r->ref);
 	kref_get(&ctx->umm->ref);
 	r->umm = ctx->umm;
+	r->ctx = ctx;
 	r->start = arg->addr;
 	r->end = arg->addr + arg->len;
 	ret = range_set_pool(r, arg->pool, ctx);
@@ -169,6 +264,10 @@ range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 	}
 	r->owner->mm = ctx->umm->mm;
 	r->owner->fault_events = arg->flags & UFFDVRAM_RANGE_FAULT_EVENTS;
+	ret = arg->flags & UFFDVRAM_RANGE_LINEAR ?
+		range_set_window(r, arg->pool_off) : 0;
+	if (ret)
+		goto err_put;
 	return r;
 
 err_put:
@@ -176,17 +275,51 @@ err_put:
 	return ERR_PTR(ret);
 }
 
+/* Makes a range, and puts it everywhere but into its context's list. */
+static struct uffdvram_range *
+range_add(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg,
+	  bool node)
+{
+	struct uffdvram_range *r = range_new(ctx, arg);
+	int ret;
+
+	if (IS_ERR(r))
+		return r;
+	r->node = node;
+	ret = xa_alloc(&ctx->ranges, &r->id, NULL, XA_LIMIT(1, U32_MAX),
+		       GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto err_put;
+	r->owner->range = r->id;
+	ret = range_insert(r);
+	if (ret)
+		goto err_id;
+	if (r->v)
+		uffdvram_vram_join(r->v, r->owner);
+	return r;
+
+err_id:
+	xa_erase(&ctx->ranges, r->id);
+err_put:
+	uffdvram_range_put(r);
+	return ERR_PTR(ret);
+}
+
+static void range_publish(struct uffdvram_range *r)
+{
+	/* Its number is reserved: allocates nothing, cannot fail. */
+	xa_store(&r->ctx->ranges, r->id, r, GFP_KERNEL);
+}
+
 static void range_register_finish(struct uffdvram_ucmd *ucmd, bool ok)
 {
 	struct uffdvram_range *r = ucmd->obj;
-	struct uffdvram_ctx *ctx = ucmd->ctx;
 
 	if (ok) {
-		/* Its number is reserved: allocates nothing, cannot fail. */
-		xa_store(&ctx->ranges, r->id, r, GFP_KERNEL);
+		range_publish(r);
 		return;
 	}
-	xa_erase(&ctx->ranges, r->id);
+	xa_erase(&r->ctx->ranges, r->id);
 	range_erase(r);
 	range_end(r);
 	uffdvram_range_put(r);
@@ -195,11 +328,14 @@ static void range_register_finish(struct uffdvram_ucmd *ucmd, bool ok)
 static int range_register_check(const struct uffdvram_range_register *arg,
 				struct mm_struct *mm)
 {
+	bool linear = arg->flags & UFFDVRAM_RANGE_LINEAR;
 	u64 end;
 
 	if (!arg->len || !PAGE_ALIGNED(arg->addr) || !PAGE_ALIGNED(arg->len) ||
 	    check_add_overflow(arg->addr, arg->len, &end) ||
-	    end > mm->task_size || arg->pool_off)
+	    end > mm->task_size)
+		return -EINVAL;
+	if (linear ? !arg->pool || !PAGE_ALIGNED(arg->pool_off) : arg->pool_off)
 		return -EINVAL;
 	return range_check_vmas(mm, arg->addr, end);
 }
@@ -220,50 +356,74 @@ int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd)
 	if (ret)
 		return ret;
 
-	r = range_new(ctx, arg);
+	r = range_add(ctx, arg, false);
 	if (IS_ERR(r))
 		return PTR_ERR(r);
-	ret = xa_alloc(&ctx->ranges, &r->id, NULL, XA_LIMIT(1, U32_MAX),
-		       GFP_KERNEL_ACCOUNT);
-	if (ret)
-		goto err_put;
-	r->owner->range = r->id;
-	ret = range_insert(r);
-	if (ret)
-		goto err_id;
-	if (r->v)
-		uffdvram_vram_join(r->v, r->owner);
 	arg->range = r->id;
 	ucmd->obj = r;
 	ucmd->finish = range_register_finish;
 	return 0;
-
-err_id:
-	xa_erase(&ctx->ranges, r->id);
-err_put:
-	uffdvram_range_put(r);
-	return ret;
 }
 
-int uffdvram_ioctl_range_unregister(struct uffdvram_ucmd *ucmd)
+/**
+ * uffdvram_range_add_node() - register what is being mapped from the device
+ * @ctx: the context
+ * @start: first byte
+ * @end: first byte after it
+ * @id: out: number of the range
+ *
+ * mmap_lock is held.
+ *
+ * Return: 0, -EBUSY, -ENOSPC or -ENOMEM.
+ */
+int uffdvram_range_add_node(struct uffdvram_ctx *ctx, unsigned long start,
+			    unsigned long end, u32 *id)
 {
-	struct uffdvram_range_unregister *arg = ucmd->cmd;
+	const struct uffdvram_range_register arg = {
+		.addr = start,
+		.len = end - start,
+	};
+	struct uffdvram_range *r = range_add(ctx, &arg, true);
+
+	if (IS_ERR(r))
+		return PTR_ERR(r);
+	*id = r->id;
+	range_publish(r);
+	return 0;
+}
+
+/**
+ * uffdvram_range_remove() - forget a range
+ * @ctx: the context
+ * @id: any number
+ *
+ * Return: 0 or -ENOENT.
+ */
+int uffdvram_range_remove(struct uffdvram_ctx *ctx, u32 id)
+{
 	struct uffdvram_range *r;
 
-	if (arg->__reserved)
-		return -EINVAL;
 	/* Nothing while the range is being made: leave its place reserved. */
-	xa_lock(&ucmd->ctx->ranges);
-	r = xa_load(&ucmd->ctx->ranges, arg->range);
+	xa_lock(&ctx->ranges);
+	r = xa_load(&ctx->ranges, id);
 	if (r)
-		__xa_erase(&ucmd->ctx->ranges, arg->range);
-	xa_unlock(&ucmd->ctx->ranges);
+		__xa_erase(&ctx->ranges, id);
+	xa_unlock(&ctx->ranges);
 	if (!r)
 		return -ENOENT;
 	range_erase(r);
 	range_end(r);
 	uffdvram_range_put(r);
 	return 0;
+}
+
+int uffdvram_ioctl_range_unregister(struct uffdvram_ucmd *ucmd)
+{
+	struct uffdvram_range_unregister *arg = ucmd->cmd;
+
+	if (arg->__reserved)
+		return -EINVAL;
+	return uffdvram_range_remove(ucmd->ctx, arg->range);
 }
 
 /**

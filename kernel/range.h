@@ -20,9 +20,13 @@ struct uffdvram_vram;
  * @id: its number in its context
  * @owner: who its slots belong to
  * @umm: its address space
+ * @ctx: its context; only while that has it
  * @start: first byte
  * @end: first byte after it
- * @v: where its pages go, or NULL
+ * @v: where its pages go, or NULL; see uffdvram_range_pool()
+ * @node: mapped from the device
+ * @linear: each page has its own slot
+ * @window: linear: number of the first
  * @rcu: freed after a grace period: notifiers look it up without locks
  */
 struct uffdvram_range {
@@ -30,9 +34,13 @@ struct uffdvram_range {
 	u32 id;
 	struct uffdvram_owner *owner;
 	struct uffdvram_mm *umm;
+	struct uffdvram_ctx *ctx;
 	unsigned long start;
 	unsigned long end;
 	struct uffdvram_vram *v;
+	bool node;
+	bool linear;
+	unsigned long window;
 	struct rcu_head rcu;
 };
 
@@ -40,7 +48,12 @@ int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd);
 int uffdvram_ioctl_range_unregister(struct uffdvram_ucmd *ucmd);
 
 struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
-					   unsigned long addr);
+					   unsigned long addr,
+					   unsigned long *end);
+struct uffdvram_vram *uffdvram_range_pool(struct uffdvram_range *r);
+int uffdvram_range_add_node(struct uffdvram_ctx *ctx, unsigned long start,
+			    unsigned long end, u32 *id);
+int uffdvram_range_remove(struct uffdvram_ctx *ctx, u32 id);
 void uffdvram_range_put(struct uffdvram_range *r);
 void uffdvram_range_settle(struct uffdvram_range *r);
 void uffdvram_range_drop_all(struct uffdvram_ctx *ctx);

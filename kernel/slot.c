@@ -20,7 +20,8 @@ int uffdvram_slots_init(struct uffdvram_slots *s, unsigned long nr)
 	s->taken = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_KERNEL_ACCOUNT);
 	s->state = kvcalloc(nr, sizeof(*s->state), GFP_KERNEL_ACCOUNT);
 	s->owner = kvcalloc(nr, sizeof(*s->owner), GFP_KERNEL_ACCOUNT);
-	if (!s->taken || !s->state || !s->owner) {
+	s->windows = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!s->taken || !s->state || !s->owner || !s->windows) {
 		uffdvram_slots_destroy(s);
 		return -ENOMEM;
 	}
@@ -29,9 +30,11 @@ int uffdvram_slots_init(struct uffdvram_slots *s, unsigned long nr)
 
 void uffdvram_slots_destroy(struct uffdvram_slots *s)
 {
+	kvfree(s->windows);
 	kvfree(s->owner);
 	kvfree(s->state);
 	kvfree(s->taken);
+	s->windows = NULL;
 	s->owner = NULL;
 	s->state = NULL;
 	s->taken = NULL;
@@ -63,12 +66,30 @@ static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
 		slot = find_next_zero_bit(s->taken, to, slot);
 		if (slot >= to)
 			break;
+		if (test_bit(slot, s->windows)) {
+			slot = find_next_zero_bit(s->windows, to, slot);
+			continue;
+		}
 		/* Atomic: frees clear their bits in the same words. */
 		set_bit(slot, s->taken);
 		slots[got++] = slot++;
 		s->hint = slot;
 	}
 	return got;
+}
+
+/* The slots are taken: whose they are, and that they are used. */
+static void slots_hand_out(struct uffdvram_slots *s, struct uffdvram_owner *owner,
+			   const u32 *slots, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		WRITE_ONCE(s->owner[slots[i]], owner);
+		/* Who sees it used sees its owner. */
+		atomic_set_release(&s->state[slots[i]], UFFDVRAM_SLOT_USED);
+	}
+	uffdvram_stat_add(slots_allocated, n);
 }
 
 /**
@@ -89,7 +110,7 @@ unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
 				  u32 *slots, unsigned int n, bool *first)
 {
 	unsigned long flags, hint;
-	unsigned int got = 0, i;
+	unsigned int got = 0;
 
 	*first = false;
 	spin_lock_irqsave(&s->lock, flags);
@@ -102,13 +123,95 @@ unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
 	}
 	spin_unlock_irqrestore(&s->lock, flags);
 
-	for (i = 0; i < got; i++) {
-		WRITE_ONCE(s->owner[slots[i]], owner);
-		/* Who sees it used sees its owner. */
-		atomic_set_release(&s->state[slots[i]], UFFDVRAM_SLOT_USED);
-	}
-	uffdvram_stat_add(slots_allocated, got);
+	slots_hand_out(s, owner, slots, got);
 	return got;
+}
+
+/**
+ * uffdvram_slots_alloc_at() - take certain slots of a window
+ * @s: the slots
+ * @owner: whose window it is; has a reference for each
+ * @slots: in: their numbers; out: UFFDVRAM_NO_SLOT for those that are taken
+ * @n: how many
+ * @first: out: no slot was in use before
+ *
+ * Return: how many were taken; they are not in a row.
+ */
+unsigned int uffdvram_slots_alloc_at(struct uffdvram_slots *s,
+				     struct uffdvram_owner *owner,
+				     u32 *slots, unsigned int n, bool *first)
+{
+	unsigned int got = 0, i;
+	unsigned long flags;
+
+	*first = false;
+	spin_lock_irqsave(&s->lock, flags);
+	for (i = 0; i < n; i++) {
+		if (s->closed || test_and_set_bit(slots[i], s->taken))
+			slots[i] = UFFDVRAM_NO_SLOT;
+		else
+			got++;
+	}
+	if (got)
+		*first = atomic_long_fetch_add(got, &s->used) == 0;
+	spin_unlock_irqrestore(&s->lock, flags);
+
+	for (i = 0; i < n; i++)
+		if (slots[i] != UFFDVRAM_NO_SLOT)
+			slots_hand_out(s, owner, slots + i, 1);
+	return got;
+}
+
+/**
+ * uffdvram_slots_keep() - keep a window for a linear range
+ * @s: the slots
+ * @slot: the first
+ * @n: how many; all exist
+ *
+ * From now on uffdvram_slots_alloc() hands out none of them. Those in use stay
+ * so.
+ *
+ * Return: 0, or -EBUSY if another window overlaps.
+ */
+int uffdvram_slots_keep(struct uffdvram_slots *s, unsigned long slot,
+			unsigned long n)
+{
+	unsigned long flags;
+	int ret = -EBUSY;
+
+	spin_lock_irqsave(&s->lock, flags);
+	if (!s->closed && find_next_bit(s->windows, slot + n, slot) >= slot + n) {
+		bitmap_set(s->windows, slot, n);
+		ret = 0;
+	}
+	spin_unlock_irqrestore(&s->lock, flags);
+	return ret;
+}
+
+void uffdvram_slots_unkeep(struct uffdvram_slots *s, unsigned long slot,
+			   unsigned long n)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&s->lock, flags);
+	/* The books of a pool that has been closed may be gone. */
+	if (!s->closed)
+		bitmap_clear(s->windows, slot, n);
+	spin_unlock_irqrestore(&s->lock, flags);
+}
+
+/* How many of @n slots from @slot on are taken. */
+unsigned long uffdvram_slots_taken(struct uffdvram_slots *s, unsigned long slot,
+				   unsigned long n)
+{
+	unsigned long flags, end = slot + n, taken = 0;
+
+	spin_lock_irqsave(&s->lock, flags);
+	if (!s->closed)
+		for_each_set_bit_from(slot, s->taken, end)
+			taken++;
+	spin_unlock_irqrestore(&s->lock, flags);
+	return taken;
 }
 
 /**

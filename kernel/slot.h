@@ -19,8 +19,11 @@
 #define UFFDVRAM_SLOT_LEASED	BIT(4)	/* the device uses it just now */
 #define UFFDVRAM_SLOT_ORDER	GENMASK(11, 8)	/* log2 of its pages */
 
-/* What the books of one slot cost: @state, @owner, and its bit in @taken. */
+/* What the books of one slot cost: @state, @owner, bits in @taken, @windows. */
 #define UFFDVRAM_SLOT_BYTES	(sizeof(atomic_t) + sizeof(void *) + 1)
+
+/* In a list of slots: none. */
+#define UFFDVRAM_NO_SLOT	U32_MAX
 
 struct uffdvram_owner;
 
@@ -32,6 +35,7 @@ struct uffdvram_owner;
  * @closed: hands out no more
  * @taken: a bit per slot; set under @lock, cleared without it. A lost slot that
  *	was freed keeps its bit: it is in quarantine.
+ * @windows: a bit per slot that is kept for a linear range; under @lock
  * @state: UFFDVRAM_SLOT_* per slot
  * @owner: who took it, per slot; stable while in use, else NULL. To be read under
  *	RCU by who holds no reference on the slot's page.
@@ -45,6 +49,7 @@ struct uffdvram_slots {
 	unsigned long hint;
 	bool closed;
 	unsigned long *taken;
+	unsigned long *windows;
 	atomic_t *state;
 	struct uffdvram_owner **owner;
 	atomic_long_t used;
@@ -59,7 +64,17 @@ void uffdvram_slots_close(struct uffdvram_slots *s);
 unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
 				  struct uffdvram_owner *owner,
 				  u32 *slots, unsigned int n, bool *first);
+unsigned int uffdvram_slots_alloc_at(struct uffdvram_slots *s,
+				     struct uffdvram_owner *owner,
+				     u32 *slots, unsigned int n, bool *first);
 bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot);
+
+int uffdvram_slots_keep(struct uffdvram_slots *s, unsigned long slot,
+			unsigned long n);
+void uffdvram_slots_unkeep(struct uffdvram_slots *s, unsigned long slot,
+			   unsigned long n);
+unsigned long uffdvram_slots_taken(struct uffdvram_slots *s, unsigned long slot,
+				   unsigned long n);
 
 bool uffdvram_slot_gate_enter(struct uffdvram_slots *s, unsigned long slot);
 void uffdvram_slot_gate_leave(struct uffdvram_slots *s, unsigned long slot);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/bitmap.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -49,7 +50,7 @@ void uffdvram_step_look(struct uffdvram_migrate_step *s,
 		      s->look, NULL);
 	for (i = 0; i < s->npages; i++)
 		if (s->fate[i] == UFFDVRAM_FATE_OPEN)
-			s->fate[i] = judge(s->vma, s->look[i]);
+			s->fate[i] = judge(s, s->look[i]);
 }
 
 /*
@@ -125,6 +126,30 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 		.flags = flags,
 	};
 	return last > first;
+}
+
+/* Linear: finds the pages that live in VRAM: in their own slots, or elsewhere. */
+void uffdvram_step_find_astray(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+	struct page *page;
+
+	bitmap_zero(s->astray, UFFDVRAM_STEP_PAGES);
+	bitmap_zero(s->placed, UFFDVRAM_STEP_PAGES);
+	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages),
+		      s->look, s->pages);
+	for (i = 0; i < s->npages; i++) {
+		page = s->pages[i];
+		s->pages[i] = NULL;
+		if (!page)
+			continue;
+		if (uffdvram_vram_of(page) == s->to.v &&
+		    uffdvram_slot_of(s->to.v, page) == uffdvram_step_slot(s, i))
+			__set_bit(i, s->placed);
+		else
+			__set_bit(i, s->astray);
+		put_page(page);
+	}
 }
 
 /* After a round: what did not move is looked at again. */

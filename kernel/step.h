@@ -27,15 +27,15 @@
  * @start: first byte
  * @npages: pages
  * @write: mmap_lock is held for writing
- * @v: in: where to
- * @owner: in: the range's
+ * @to: in: where to
  * @fate: what became, or shall become, of each page
  * @look: how it was last seen
  * @src: for the core
  * @dst: for the core
- * @slots: in: slots taken for pages that are wanted
- * @nslots: how many
- * @pages: out: destinations; NULL once used
+ * @slots: in: the slot taken for each page, or UFFDVRAM_NO_SLOT
+ * @astray: in, linear: pages in VRAM, but not in their own slots
+ * @placed: in, linear: pages in their own slots
+ * @pages: out: destinations; NULL once used. In, linear: pages seen in VRAM
  * @gated: out: pages whose slots' gates we are in
  * @xfer: the copies
  * @xfer_page: which page a copy is for
@@ -46,14 +46,14 @@ struct uffdvram_migrate_step {
 	unsigned long start;
 	unsigned int npages;
 	bool write;
-	struct uffdvram_vram *v;
-	struct uffdvram_owner *owner;
+	struct uffdvram_migrate_to to;
 	u8 fate[UFFDVRAM_STEP_PAGES];
 	struct uffdvram_look look[UFFDVRAM_STEP_PAGES];
 	unsigned long src[UFFDVRAM_STEP_PAGES];
 	unsigned long dst[UFFDVRAM_STEP_PAGES];
 	u32 slots[UFFDVRAM_STEP_PAGES];
-	unsigned int nslots;
+	DECLARE_BITMAP(astray, UFFDVRAM_STEP_PAGES);
+	DECLARE_BITMAP(placed, UFFDVRAM_STEP_PAGES);
 	struct page *pages[UFFDVRAM_STEP_PAGES];
 	DECLARE_BITMAP(gated, UFFDVRAM_STEP_PAGES);
 	struct uffdvram_xfer xfer[UFFDVRAM_STEP_PAGES];
@@ -61,7 +61,7 @@ struct uffdvram_migrate_step {
 };
 
 /* From how a page looks to what shall become of it. */
-typedef u8 (*uffdvram_step_judge)(const struct vm_area_struct *vma,
+typedef u8 (*uffdvram_step_judge)(const struct uffdvram_migrate_step *s,
 				  struct uffdvram_look look);
 
 int uffdvram_step_lock(struct uffdvram_migrate_step *s, bool write);
@@ -73,6 +73,7 @@ void uffdvram_step_look(struct uffdvram_migrate_step *s,
 bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 			      unsigned int *from, struct migrate_vma *args,
 			      unsigned long flags);
+void uffdvram_step_find_astray(struct uffdvram_migrate_step *s);
 void uffdvram_step_reopen(struct uffdvram_migrate_step *s);
 void uffdvram_step_give_up(struct uffdvram_migrate_step *s);
 unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate);
@@ -86,6 +87,14 @@ static inline unsigned long
 uffdvram_step_addr(const struct uffdvram_migrate_step *s, unsigned int i)
 {
 	return s->start + ((unsigned long)i << PAGE_SHIFT);
+}
+
+/* Linear: the slot of page @i. */
+static inline unsigned long
+uffdvram_step_slot(const struct uffdvram_migrate_step *s, unsigned int i)
+{
+	return s->to.first +
+	       ((uffdvram_step_addr(s, i) - s->to.base) >> PAGE_SHIFT);
 }
 
 /* Number of the first page of a piece. */

@@ -446,6 +446,32 @@ unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 }
 
 /**
+ * uffdvram_vram_alloc_at() - take certain slots of a window
+ * @v: the pool
+ * @o: whose window it is
+ * @slots: in: their numbers; out: UFFDVRAM_NO_SLOT for those that are taken
+ * @n: how many
+ *
+ * Return: how many were taken.
+ */
+unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
+				    struct uffdvram_owner *o, u32 *slots,
+				    unsigned int n)
+{
+	unsigned int got;
+	bool first;
+
+	uffdvram_owner_charge(o, n);
+	got = uffdvram_slots_alloc_at(&v->slots, o, slots, n, &first);
+	if (got < n)
+		uffdvram_owner_uncharge(o, n - got);
+	if (first)
+		__module_get(THIS_MODULE);
+	vram_check_pressure(v);
+	return got;
+}
+
+/**
  * uffdvram_vram_free() - give a slot back
  * @v: the pool
  * @slot: a slot in use whose page has no reference

@@ -99,6 +99,9 @@ void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o);
 unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 				 struct uffdvram_owner *o, u32 *slots,
 				 unsigned int n, bool *quota);
+unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
+				    struct uffdvram_owner *o, u32 *slots,
+				    unsigned int n);
 void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot);
 void uffdvram_vram_page_free(struct page *page);
 void uffdvram_vram_folio_free(struct folio *folio);

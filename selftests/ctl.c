@@ -96,7 +96,8 @@ TEST(info)
 	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
 	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
-			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\",\"events\",\"linear\",\"mmap\"],"));
+			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\","
+			 "\"events\",\"linear\",\"mmap\"],"));
 }
 
 TEST(a_shared_pool)

@@ -201,6 +201,12 @@ struct uffdvram_pool_detach {
  * itself until it is unregistered: its slots count against the user's quota
  * from the start, and no other range is given one of them.
  *
+ * mmap(2) of the device with MAP_PRIVATE makes such memory and registers it in
+ * one go, with the first pool that the context may use when pages are first to
+ * move. munmap(2) unregisters it; elsewhere, after mremap(2), it is no range.
+ * Errors of mmap(2): EINVAL (MAP_SHARED), EXDEV (the context is another
+ * process's), EBUSY, ENOSPC, ENOMEM.
+ *
  * Errors: EINVAL (alignment, overflow, not private anonymous memory, a window
  * that is not in the pool), ENOENT (nothing is mapped in part of it), EBUSY
  * (overlaps a range; the window overlaps another linear range's), ENODEV (no
@@ -279,7 +285,7 @@ enum uffdvram_stay {
  *
  * moved + already + all stayed = done / page size. Pages that stay are no
  * error. A hole of memory that userfaultfd does not watch becomes a zeroed page
- * in VRAM.
+ * in VRAM, unless POPULATED is given; so does the zero page.
  *
  * Errors: EINVAL (alignment, overflow), ENOENT (addr + done is in no range),
  * ENODEV (the range there has no pool, or its pool is being detached), ENOMEM,
@@ -300,6 +306,8 @@ struct uffdvram_migrate {
 
 /** UFFDVRAM_MIGRATE_TO_RAM - bring home; without it: to the range's pool. */
 #define UFFDVRAM_MIGRATE_TO_RAM		(1U << 0)
+/** UFFDVRAM_MIGRATE_POPULATED - holes stay holes, counted as missing. */
+#define UFFDVRAM_MIGRATE_POPULATED	(1U << 1)
 
 /** enum uffdvram_state - where a page lives */
 enum uffdvram_state {
