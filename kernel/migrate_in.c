@@ -20,6 +20,7 @@
  */
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
+#include <linux/string.h>
 #include <linux/userfaultfd_k.h>
 
 #include "lock.h"
@@ -135,6 +136,31 @@ static void in_copy(struct uffdvram_migrate_step *s,
 	}
 }
 
+/*
+ * The core puts a page that fills a hole behind an entry that may be written to
+ * later without a fault. Who tracks soft-dirty pages would never see that, so the
+ * page is marked at once, as it is when a fault fills a hole. It is still locked:
+ * nobody takes it home before.
+ */
+static void in_mark_new(struct uffdvram_migrate_step *s,
+			const struct migrate_vma *args)
+{
+	unsigned int i, first = uffdvram_step_first(s, args), n = 0;
+
+	if (!IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) || (s->vma->vm_flags & VM_SOFTDIRTY))
+		return;
+	for (i = first; i < first + args->npages; i++) {
+		if (s->fate[i] != UFFDVRAM_FATE_WANTED_HOLE || !s->dst[i])
+			continue;
+		s->pages[i] = migrate_pfn_to_page(s->dst[i]);
+		n++;
+	}
+	if (n)
+		uffdvram_walk_written(s->vma, args->start, s->pages + first,
+				      args->npages);
+	memset(s->pages + first, 0, args->npages * sizeof(*s->pages));
+}
+
 /* Counts what the core has really installed. */
 static void in_account(struct uffdvram_migrate_step *s,
 		       const struct migrate_vma *args)
@@ -209,6 +235,7 @@ static void in_round(struct uffdvram_migrate_step *s)
 			break;
 		in_copy(s, &args);
 		migrate_vma_pages(&args);
+		in_mark_new(s, &args);
 		in_account(s, &args);
 		migrate_vma_finalize(&args);
 	}

@@ -35,7 +35,7 @@
  * @slots: in: the slot taken for each page, or UFFDVRAM_NO_SLOT
  * @astray: in, linear: pages in VRAM, but not in their own slots
  * @placed: in, linear: pages in their own slots
- * @pages: out: destinations; NULL once used. In, linear: pages seen in VRAM
+ * @pages: out: destinations; NULL once used. In: pages in VRAM, for a moment
  * @gated: out: pages whose slots' gates we are in
  * @xfer: the copies
  * @xfer_page: which page a copy is for

@@ -253,7 +253,7 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
  * uffdvram_walk_written() - slots were written without a CPU
  * @vma: private anonymous memory; its mmap_lock is held
  * @start: first byte
- * @pages: the device pages that were written, with references
+ * @pages: the device pages that were written, with references; NULL: not this one
  * @n: how many; they are below one PMD
  *
  * Has those who track writes see them: userfaultfd's write-protection goes, the
