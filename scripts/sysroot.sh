@@ -57,3 +57,15 @@ kernel_dir() {
 	*) return 1 ;;
 	esac
 }
+
+# Whose mm selftests a kernel is judged by.
+upstream_source() {
+	kernel_source "$1" || echo linux-stock
+}
+
+# Where those of a source lie, built: by source, compiler and what is built.
+upstream_dir() {
+	echo "$CACHE/upstream/$1-$(content_key "$SYSROOT/usr/src/$1/.uffdvram-version" \
+		"$SYSROOT/etc/uffdvram-compiler" "$ROOT/selftests/upstream/build" \
+		"$ROOT/selftests/upstream/programs")"
+}
