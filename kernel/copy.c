@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/userfaultfd_k.h>
 
 #include <linux/uffdvram.h>
 
@@ -35,6 +36,8 @@
  * @arg: the caller's argument
  * @mm: address space, with a reference on its users
  * @write: to the pages
+ * @in_place: no userfaultfd waits for writes to this VMA: slots may be written
+ * @err: what the device failed with, after pages that it copied
  * @bounce: contents of the batch
  * @look: the step
  * @pages: its pages, with references
@@ -44,6 +47,8 @@ struct copy {
 	struct uffdvram_copy *arg;
 	struct mm_struct *mm;
 	bool write;
+	bool in_place;
+	int err;
 	struct page *bounce[COPY_PAGES];
 	struct uffdvram_look look[COPY_PAGES];
 	struct page *pages[COPY_PAGES];
@@ -63,7 +68,7 @@ static bool copy_moving(const struct copy *c, unsigned int i)
 /* Whether a page is to be copied in its slot. */
 static bool copy_in_slot(const struct copy *c, unsigned int i)
 {
-	return c->pages[i] && (!c->write || c->look[i].alone);
+	return c->pages[i] && (!c->write || (c->look[i].alone && c->in_place));
 }
 
 /* A page without a slot that shall not be left to a fault: 0 or an errno. */
@@ -141,6 +146,7 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 		if (!c->xfer[i].err)
 			continue;
 		good = min(good, i);
+		c->err = -EIO;
 		/* Nobody knows what it holds now. */
 		if (c->write)
 			uffdvram_slot_lose(&v->slots, uffdvram_slot_of(v, c->pages[i]));
@@ -153,7 +159,7 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 		uffdvram_stat_add(copy_written, good);
 	else
 		uffdvram_stat_add(copy_read, good);
-	return good ?: -EIO;
+	return good ?: c->err;
 }
 
 static void copy_one(const struct copy *c, struct page *page, struct page *bounce)
@@ -254,6 +260,8 @@ static int copy_step(struct copy *c, unsigned long addr, unsigned int first,
 	}
 	end = min3(addr + n * PAGE_SIZE, vma->vm_end, ALIGN(addr + 1, PMD_SIZE));
 	seen = (end - addr) >> PAGE_SHIFT;
+	/* One that arms entries while we write could not be told any more. */
+	c->in_place = !userfaultfd_wp(vma);
 	uffdvram_walk(vma, addr, end, c->look, c->pages);
 	n = copy_run_len(c, seen);
 	if (copy_in_slot(c, 0)) {
@@ -287,6 +295,10 @@ static int copy_batch(struct copy *c, unsigned long addr, unsigned int n,
 		else if (ret < 0)
 			return ret;
 		cond_resched();
+		if (c->err) {
+			*done += ret;
+			return c->err;
+		}
 	}
 	return 0;
 }

@@ -39,16 +39,24 @@ static struct uffdvram_event *events_at(struct uffdvram_events *q, unsigned int 
 	return &q->ring[(q->first + i) % UFFDVRAM_EVENTS_MAX];
 }
 
-/* Pages that come home one after the other make one event. */
+/*
+ * Pages that come home one after the other make one event. Memory that goes is
+ * told once: mremap() notifies of it twice.
+ */
 static bool events_join(struct uffdvram_events *q,
 			const struct uffdvram_event *event)
 {
 	struct uffdvram_event *last;
 
-	if (event->type != UFFDVRAM_EVENT_FAULT_BACK || !q->n)
+	if (!q->n)
 		return false;
 	last = events_at(q, q->n - 1);
-	if (last->type != event->type || last->range != event->range ||
+	if (last->type != event->type || last->cause != event->cause ||
+	    last->range != event->range)
+		return false;
+	if (event->type == UFFDVRAM_EVENT_RANGE_GONE)
+		return last->addr == event->addr && last->len == event->len;
+	if (event->type != UFFDVRAM_EVENT_FAULT_BACK ||
 	    last->addr + last->len != event->addr)
 		return false;
 	last->len += event->len;

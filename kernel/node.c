@@ -25,11 +25,11 @@
 /**
  * struct node - one mapping
  * @device: the context's file, with a reference
- * @range: number of its range
+ * @range: its range, with a reference; NULL if it never had one
  */
 struct node {
 	struct file *device;
-	u32 range;
+	struct uffdvram_range *range;
 };
 
 static int node_release(struct inode *inode, struct file *file)
@@ -38,7 +38,7 @@ static int node_release(struct inode *inode, struct file *file)
 
 	/* Its user may have unregistered it: then there is nothing to do. */
 	if (node->range)
-		uffdvram_range_remove(node->device->private_data, node->range);
+		uffdvram_range_drop(node->range);
 	fput(node->device);
 	kfree(node);
 	return 0;
@@ -79,6 +79,7 @@ static struct file *node_file(struct file *device)
 int uffdvram_node_mmap(struct file *device, struct vm_area_struct *vma)
 {
 	struct uffdvram_ctx *ctx = device->private_data;
+	struct uffdvram_range *r;
 	struct node *node;
 	struct file *file;
 	int ret;
@@ -92,9 +93,10 @@ int uffdvram_node_mmap(struct file *device, struct vm_area_struct *vma)
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	node = file->private_data;
-	ret = uffdvram_range_add_node(ctx, vma->vm_start, vma->vm_end,
-				      &node->range);
+	r = uffdvram_range_add_node(ctx, vma->vm_start, vma->vm_end);
+	ret = PTR_ERR_OR_ZERO(r);
 	if (!ret) {
+		node->range = r;
 		vma_set_file(vma, file);
 		vma_set_anonymous(vma);
 	}

@@ -103,8 +103,8 @@ bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n)
  * @addr: first byte
  * @len: bytes
  *
- * Faults of others that share the page, after a fork, are not told: the address
- * would not be the range's.
+ * Faults elsewhere are not told: of others that share the page after a fork, or
+ * where mremap took it.
  */
 void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
 			       const struct mm_struct *mm, unsigned long addr,
@@ -117,6 +117,7 @@ void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
 		.len = len,
 	};
 
-	if (o->fault_events && o->mm == mm && !READ_ONCE(o->dead))
+	if (o->fault_events && o->mm == mm && addr >= o->start &&
+	    addr + len <= o->end && !READ_ONCE(o->dead))
 		uffdvram_event_push(o->events, &event);
 }

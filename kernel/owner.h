@@ -23,6 +23,8 @@ struct uffdvram_user;
  * @fault_events: it wants to know of pages that come home
  * @range: number of the range in its context
  * @mm: its address space; only compared
+ * @start: first byte of the range
+ * @end: first byte after it
  * @events: of its context
  * @user: who pays
  * @prepaid: slots paid for in advance: the window of a linear range
@@ -36,6 +38,8 @@ struct uffdvram_owner {
 	bool fault_events;
 	u32 range;
 	const struct mm_struct *mm;
+	unsigned long start;
+	unsigned long end;
 	struct uffdvram_events *events;
 	struct uffdvram_user *user;
 	unsigned long prepaid;

@@ -263,6 +263,8 @@ range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 		goto err_put;
 	}
 	r->owner->mm = ctx->umm->mm;
+	r->owner->start = r->start;
+	r->owner->end = r->end;
 	r->owner->fault_events = arg->flags & UFFDVRAM_RANGE_FAULT_EVENTS;
 	ret = arg->flags & UFFDVRAM_RANGE_LINEAR ?
 		range_set_window(r, arg->pool_off) : 0;
@@ -370,14 +372,15 @@ int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd)
  * @ctx: the context
  * @start: first byte
  * @end: first byte after it
- * @id: out: number of the range
  *
  * mmap_lock is held.
  *
- * Return: 0, -EBUSY, -ENOSPC or -ENOMEM.
+ * Return: the range, with a reference for uffdvram_range_drop(); ERR_PTR() of
+ * -EBUSY, -ENOSPC or -ENOMEM.
  */
-int uffdvram_range_add_node(struct uffdvram_ctx *ctx, unsigned long start,
-			    unsigned long end, u32 *id)
+struct uffdvram_range *uffdvram_range_add_node(struct uffdvram_ctx *ctx,
+					       unsigned long start,
+					       unsigned long end)
 {
 	const struct uffdvram_range_register arg = {
 		.addr = start,
@@ -386,44 +389,63 @@ int uffdvram_range_add_node(struct uffdvram_ctx *ctx, unsigned long start,
 	struct uffdvram_range *r = range_add(ctx, &arg, true);
 
 	if (IS_ERR(r))
-		return PTR_ERR(r);
-	*id = r->id;
+		return r;
+	kref_get(&r->ref);
 	range_publish(r);
-	return 0;
+	return r;
 }
 
-/**
- * uffdvram_range_remove() - forget a range
- * @ctx: the context
- * @id: any number
- *
- * Return: 0 or -ENOENT.
+/*
+ * Takes range @id out of its context's list; with @only, if it is that one. NULL
+ * if it is not there, or while it is being made: its place stays reserved.
  */
-int uffdvram_range_remove(struct uffdvram_ctx *ctx, u32 id)
+static struct uffdvram_range *range_unpublish(struct uffdvram_ctx *ctx, u32 id,
+					      const struct uffdvram_range *only)
 {
 	struct uffdvram_range *r;
 
-	/* Nothing while the range is being made: leave its place reserved. */
 	xa_lock(&ctx->ranges);
 	r = xa_load(&ctx->ranges, id);
+	if (only && r != only)
+		r = NULL;
 	if (r)
 		__xa_erase(&ctx->ranges, id);
 	xa_unlock(&ctx->ranges);
-	if (!r)
-		return -ENOENT;
+	return r;
+}
+
+static void range_forget(struct uffdvram_range *r)
+{
 	range_erase(r);
 	range_end(r);
 	uffdvram_range_put(r);
-	return 0;
+}
+
+/**
+ * uffdvram_range_drop() - the last of a mapping of the device is gone
+ * @r: from uffdvram_range_add_node(); its context is alive. The reference goes
+ *
+ * Its user may have unregistered it, and another range may have its number.
+ */
+void uffdvram_range_drop(struct uffdvram_range *r)
+{
+	if (range_unpublish(r->ctx, r->id, r))
+		range_forget(r);
+	uffdvram_range_put(r);
 }
 
 int uffdvram_ioctl_range_unregister(struct uffdvram_ucmd *ucmd)
 {
 	struct uffdvram_range_unregister *arg = ucmd->cmd;
+	struct uffdvram_range *r;
 
 	if (arg->__reserved)
 		return -EINVAL;
-	return uffdvram_range_remove(ucmd->ctx, arg->range);
+	r = range_unpublish(ucmd->ctx, arg->range, NULL);
+	if (!r)
+		return -ENOENT;
+	range_forget(r);
+	return 0;
 }
 
 /**
@@ -435,11 +457,8 @@ void uffdvram_range_drop_all(struct uffdvram_ctx *ctx)
 	struct uffdvram_range *r;
 	unsigned long id;
 
-	xa_for_each(&ctx->ranges, id, r) {
-		range_erase(r);
-		range_end(r);
-		uffdvram_range_put(r);
-	}
+	xa_for_each(&ctx->ranges, id, r)
+		range_forget(r);
 }
 
 /**

@@ -20,7 +20,7 @@ struct uffdvram_vram;
  * @id: its number in its context
  * @owner: who its slots belong to
  * @umm: its address space
- * @ctx: its context; only while that has it
+ * @ctx: its context; not followed but by who keeps that alive
  * @start: first byte
  * @end: first byte after it
  * @v: where its pages go, or NULL; see uffdvram_range_pool()
@@ -51,9 +51,10 @@ struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
 					   unsigned long addr,
 					   unsigned long *end);
 struct uffdvram_vram *uffdvram_range_pool(struct uffdvram_range *r);
-int uffdvram_range_add_node(struct uffdvram_ctx *ctx, unsigned long start,
-			    unsigned long end, u32 *id);
-int uffdvram_range_remove(struct uffdvram_ctx *ctx, u32 id);
+struct uffdvram_range *uffdvram_range_add_node(struct uffdvram_ctx *ctx,
+					       unsigned long start,
+					       unsigned long end);
+void uffdvram_range_drop(struct uffdvram_range *r);
 void uffdvram_range_put(struct uffdvram_range *r);
 void uffdvram_range_settle(struct uffdvram_range *r);
 void uffdvram_range_drop_all(struct uffdvram_ctx *ctx);

@@ -395,22 +395,31 @@ static void vram_tell_pressure(struct uffdvram_vram *v, unsigned long free)
 	spin_unlock(&v->owners_lock);
 }
 
-/*
- * Few slots are left (1), or none (2): that is told once, and again only after
- * it was over.
- */
-static void vram_check_pressure(struct uffdvram_vram *v)
+static unsigned long vram_free_slots(struct uffdvram_vram *v)
 {
 	long taken = atomic_long_read(&v->slots.used) +
 		     atomic_long_read(&v->slots.quarantined);
-	unsigned long free = max((long)v->slots.nr - taken, 0L);
-	int was = READ_ONCE(v->pressure);
-	int now = !free ? 2 : free < v->slots.nr / 8 ? 1 : 0;
 
+	return max((long)v->slots.nr - taken, 0L);
+}
+
+/*
+ * After slots were taken, of which @before were free, or too few (@full): what is
+ * free may be in windows. Few are left (1), or none (2). That is told once, and
+ * again only after a quarter was free.
+ */
+static void vram_check_pressure(struct uffdvram_vram *v, unsigned long before,
+				bool full)
+{
+	unsigned long free = vram_free_slots(v);
+	int now = full || !free ? 2 : free < v->slots.nr / 8 ? 1 : 0;
+	int was;
+
+	if (!full && before >= v->slots.nr / 4 && READ_ONCE(v->pressure))
+		WRITE_ONCE(v->pressure, 0);
+	was = READ_ONCE(v->pressure);
 	if (now > was && try_cmpxchg(&v->pressure, &was, now))
 		vram_tell_pressure(v, free);
-	else if (was && free >= v->slots.nr / 4)
-		WRITE_ONCE(v->pressure, 0);
 }
 
 /**
@@ -430,6 +439,7 @@ unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 				 unsigned int n, bool *quota)
 {
 	unsigned int may = uffdvram_owner_charge(o, n);
+	unsigned long before = vram_free_slots(v);
 	unsigned int got;
 	bool first;
 
@@ -441,7 +451,7 @@ unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 	}
 	if (first)
 		__module_get(THIS_MODULE);
-	vram_check_pressure(v);
+	vram_check_pressure(v, before, got < may);
 	return got;
 }
 
@@ -458,6 +468,7 @@ unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 				    struct uffdvram_owner *o, u32 *slots,
 				    unsigned int n)
 {
+	unsigned long before = vram_free_slots(v);
 	unsigned int got;
 	bool first;
 
@@ -467,7 +478,7 @@ unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 		uffdvram_owner_uncharge(o, n - got);
 	if (first)
 		__module_get(THIS_MODULE);
-	vram_check_pressure(v);
+	vram_check_pressure(v, before, false);
 	return got;
 }
 

@@ -98,8 +98,7 @@ static struct uffdvram_look look_pte(pte_t pte)
 
 		look.entry = look_softleaf(entry);
 		if (look.entry == UFFDVRAM_ENTRY_VRAM)
-			look.alone = PageAnonExclusive(softleaf_to_page(entry)) &&
-				     !pte_swp_uffd_wp(pte);
+			look.alone = PageAnonExclusive(softleaf_to_page(entry));
 	} else if (pte_special(pte) || is_zero_pfn(pte_pfn(pte))) {
 		look.entry = is_zero_pfn(pte_pfn(pte)) ?
 			UFFDVRAM_ENTRY_ZERO : UFFDVRAM_ENTRY_PRESENT;
@@ -256,10 +255,9 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
  * @pages: the device pages that were written, with references; NULL: not this one
  * @n: how many; they are below one PMD
  *
- * Has those who track writes see them: userfaultfd's write-protection goes, the
- * soft-dirty mark comes. To be called after the write and before anyone may take
- * the pages home, so that who re-armed meanwhile is told. The entries let no CPU
- * through, so there is nothing to flush.
+ * Sets the soft-dirty mark, for who tracks writes by that. To be called after the
+ * write and before anyone may take the pages home, so that who cleared the marks
+ * meanwhile sees it. The entries let no CPU through, so there is nothing to flush.
  */
 void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 			   struct page *const *pages, unsigned int n)
@@ -278,7 +276,7 @@ void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 		    !softleaf_is_device_private(softleaf_from_pte(old)) ||
 		    softleaf_to_page(softleaf_from_pte(old)) != pages[i])
 			continue;
-		new = pte_swp_mksoft_dirty(pte_swp_clear_uffd_wp(old));
+		new = pte_swp_mksoft_dirty(old);
 		if (pte_val(new) != pte_val(old))
 			set_pte_at(vma->vm_mm, start + i * PAGE_SIZE, pte + i, new);
 	}

@@ -33,8 +33,7 @@ enum uffdvram_entry {
  * @huge: mapped by an entry of 2 MiB
  * @large: present, and part of a large folio, whatever maps it
  * @pinned: present, and with more references than mappings account for
- * @alone: in VRAM, ours alone and not write-protected by userfaultfd: whoever may
- *	write to the VMA may write to the slot
+ * @alone: in VRAM, and ours alone
  */
 struct uffdvram_look {
 	u8 entry;

@@ -385,9 +385,10 @@ struct uffdvram_query {
  *
  * As process_vm_readv(2) and process_vm_writev(2), but a page that lives in VRAM
  * is copied from or to its slot and stays there. Missing pages are faulted in,
- * through userfaultfd where that watches, unless NOFAULT. Writing respects
- * userfaultfd's write-protection and breaks copy-on-write, as a CPU's write
- * does, and counts as one.
+ * through userfaultfd where that watches, unless NOFAULT. Writing breaks
+ * copy-on-write as a CPU's write does, and counts as one. Pages that are shared
+ * by fork, and all pages where userfaultfd watches writes, come home when they
+ * are written to.
  *
  * Errors: EINVAL (alignment, overflow), ENOENT (addr + done is in no range; with
  * NOFAULT: nothing is there), EHWPOISON (poisoned, or its data was lost), EACCES
