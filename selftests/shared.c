@@ -9,31 +9,9 @@
 #include "util_mm.h"
 #include "vram_fixture.h"
 
-#define KSM	"/sys/kernel/mm/ksm/"
-
-static bool ksm_on(void)
-{
-	return !file_write(KSM "pages_to_scan", "2000") &&
-	       !file_write(KSM "sleep_millisecs", "5") && !file_write(KSM "run", "1");
-}
-
-static void ksm_off(void)
-{
-	file_write(KSM "run", "2");	/* unmerge everything */
-	file_write(KSM "run", "0");
-}
-
-static long long merged(void)
-{
-	char text[32];
-
-	return file_read("/proc/self/ksm_merging_pages", text, sizeof(text)) > 0 ?
-	       atoll(text) : -1;
-}
-
 static bool are_merged(void *pages)
 {
-	return merged() >= *(long long *)pages;
+	return ksm_merged() >= *(long long *)pages;
 }
 
 /* Equal pages in both halves; between them as many that are all different. */
@@ -79,7 +57,7 @@ TEST_F(vram, ksm_pages)
 	ASSERT_EQ(0, uv_register(self->fd, t.mem, len, self->pool, NULL));
 	twins_fill(&t);
 	ASSERT_EQ(0, madvise(t.mem, len, MADV_MERGEABLE));
-	ASSERT_TRUE(wait_until(are_merged, &want, 60000)) TH_LOG("%lld pages merged", merged());
+	ASSERT_TRUE(wait_until(are_merged, &want, 60000)) TH_LOG("%lld pages merged", ksm_merged());
 
 	/* ksmd goes on comparing while everything is asked to move. */
 	for (round = 0; round < 20; round++) {
@@ -94,7 +72,7 @@ TEST_F(vram, ksm_pages)
 		}
 		sleep_ms(30);
 	}
-	EXPECT_EQ(2 * t.n, merged());
+	EXPECT_EQ(2 * t.n, ksm_merged());
 	EXPECT_EQ(0, twins_wrong(&t));
 
 	/* A write makes a page ours again: it moves, ksmd or not. */

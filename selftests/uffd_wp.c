@@ -6,8 +6,6 @@
  */
 #include <kselftest_harness.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include "util_mm.h"
 #include "vram_fixture.h"
 
@@ -70,29 +68,7 @@ FIXTURE_TEARDOWN(wp)
 
 #define ASYNC	(variant->features & UFFD_FEATURE_WP_ASYNC)
 
-/* How many of these pages PAGEMAP_SCAN takes for written; -1: it failed. */
-static long written(int pagemap, const char *mem, size_t len)
-{
-	struct page_region vec[PAGES];
-	struct pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.start = ADDR(mem),
-		.end = ADDR(mem) + len,
-		.vec = ADDR(vec),
-		.vec_len = PAGES,
-		.category_mask = PAGE_IS_WRITTEN,
-		.return_mask = PAGE_IS_WRITTEN,
-	};
-	long n = ioctl(pagemap, PAGEMAP_SCAN, &arg), pages = 0;
-
-	if (n < 0)
-		return -1;
-	while (n--)
-		pages += (vec[n].end - vec[n].start) / PAGE;
-	return pages;
-}
-
-/* The same without PAGEMAP_SCAN, which wants the asynchronous mode. */
+/* As pages_written(), without PAGEMAP_SCAN, which wants the asynchronous mode. */
 static long protected(int pagemap, const char *mem, size_t len)
 {
 	uint64_t entry[PAGES];
@@ -162,8 +138,9 @@ TEST_F(wp, survives_a_round_trip)
 		EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN / 2));
 		EXPECT_EQ(0, protected(self->pagemap, self->mem + LEN / 2, LEN / 2));
 		if (ASYNC) {
-			EXPECT_EQ(0, written(self->pagemap, self->mem, LEN / 2));
-			EXPECT_EQ(PAGES / 2, written(self->pagemap, self->mem + LEN / 2, LEN / 2));
+			EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN / 2));
+			EXPECT_EQ(PAGES / 2, pages_written(self->pagemap, self->mem + LEN / 2,
+							   LEN / 2));
 		}
 		switch (i) {
 		case 0:
@@ -176,7 +153,7 @@ TEST_F(wp, survives_a_round_trip)
 		EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN / 2));
 		EXPECT_EQ(0, protected(self->pagemap, self->mem + LEN / 2, LEN / 2));
 		if (ASYNC)
-			EXPECT_EQ(0, written(self->pagemap, self->mem, LEN / 2));
+			EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN / 2));
 	}
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	expect_no_event(_metadata, self->uffd);
@@ -196,17 +173,17 @@ TEST_F(wp, writes_are_seen)
 	if (ASYNC) {
 		*(volatile char *)in_vram = 1;
 		*(volatile char *)read_first = 1;
-		EXPECT_EQ(1, written(self->pagemap, self->mem + 3 * PAGE, PAGE));
-		EXPECT_EQ(1, written(self->pagemap, self->mem + 70 * PAGE, PAGE));
-		EXPECT_EQ(2, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(1, pages_written(self->pagemap, self->mem + 3 * PAGE, PAGE));
+		EXPECT_EQ(1, pages_written(self->pagemap, self->mem + 70 * PAGE, PAGE));
+		EXPECT_EQ(2, pages_written(self->pagemap, self->mem, LEN));
 		/* Still so in VRAM, and after protecting anew it is clean there. */
 		ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
-		EXPECT_EQ(2, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(2, pages_written(self->pagemap, self->mem, LEN));
 		ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
-		EXPECT_EQ(0, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN));
 		EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
 		*(volatile char *)in_vram = 2;
-		EXPECT_EQ(1, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(1, pages_written(self->pagemap, self->mem, LEN));
 	} else {
 		expect_event(_metadata, self->uffd, in_vram);
 		expect_event(_metadata, self->uffd, read_first);
@@ -234,10 +211,10 @@ TEST_F(wp, protect_in_vram)
 	*(volatile char *)(self->mem + 20 * PAGE) = 1;
 	expect_no_event(_metadata, self->uffd);
 	if (ASYNC) {
-		EXPECT_EQ(0, written(self->pagemap, self->mem, 4 * PAGE));
-		EXPECT_EQ(PAGES - 7, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, 4 * PAGE));
+		EXPECT_EQ(PAGES - 7, pages_written(self->pagemap, self->mem, LEN));
 		*(volatile char *)(self->mem + 8 * PAGE) = 1;
-		EXPECT_EQ(PAGES - 6, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(PAGES - 6, pages_written(self->pagemap, self->mem, LEN));
 	} else {
 		expect_event(_metadata, self->uffd, self->mem + 8 * PAGE);
 	}
@@ -272,9 +249,9 @@ TEST_F(wp, holes_stay)
 	ASSERT_EQ(PAGES / 2, uv_to_ram(self->fd, self->mem, LEN));
 	EXPECT_EQ(before, protected(self->pagemap, self->mem, LEN));
 	if (ASYNC) {
-		EXPECT_EQ(0, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN));
 		self->mem[2 * PAGE] = 1;
-		EXPECT_EQ(1, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(1, pages_written(self->pagemap, self->mem, LEN));
 	} else if (markers) {
 		expect_event(_metadata, self->uffd, self->mem + 2 * PAGE);
 		expect_event(_metadata, self->uffd, self->mem + PAGE);
@@ -296,7 +273,7 @@ TEST_F(wp, failed_moves)
 	sim_calm();
 	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
 	if (ASYNC)
-		EXPECT_EQ(0, written(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 5));
 	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
 
@@ -365,7 +342,7 @@ TEST_F(vram, precopy)
 		for (i = 0; i < PAGES; i++) {
 			char *page = mem + i * PAGE;
 
-			if (written(pagemap, page, PAGE) != 1)
+			if (pages_written(pagemap, page, PAGE) != 1)
 				continue;
 			ASSERT_EQ(0, uffd_wp(uffd, page, PAGE, true));
 			memcpy(copy + i * PAGE, page, PAGE);

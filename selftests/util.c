@@ -180,6 +180,24 @@ long uv_to_ram(int fd, const void *addr, size_t len)
 	return migrate_all(fd, addr, len, UFFDVRAM_MIGRATE_TO_RAM);
 }
 
+int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,
+	    uint64_t *done)
+{
+	struct uffdvram_copy arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.addr = (uintptr_t)addr,
+		.len = len,
+		.buf = (uintptr_t)buf,
+		.done = ~0ULL,
+	};
+	int ret = uv_ioctl(fd, UFFDVRAM_COPY, &arg);
+
+	if (done)
+		*done = arg.done;
+	return ret;
+}
+
 uint64_t uv_stayed(const struct uffdvram_migrate *m)
 {
 	uint64_t sum = 0;

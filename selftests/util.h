@@ -56,6 +56,9 @@ long uv_in_vram(int fd, const void *addr, size_t len);
  */
 long uv_to_vram(int fd, const void *addr, size_t len);
 long uv_to_ram(int fd, const void *addr, size_t len);
+/** uv_copy - COPY between pages and @buf; @done, bytes copied, may be NULL */
+int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,
+	    uint64_t *done);
 /** uv_stayed - pages that stayed, for all causes together */
 uint64_t uv_stayed(const struct uffdvram_migrate *m);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,4 +202,51 @@ void swap_off(void)
 	file_write(path, "1");
 	file_write("/sys/class/zram-control/hot_remove", strrchr(swap_dev, 'm') + 1);
 	*swap_dev = 0;
+}
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+bool ksm_on(void)
+{
+	return !file_write(KSM "pages_to_scan", "2000") &&
+	       !file_write(KSM "sleep_millisecs", "5") && !file_write(KSM "run", "1");
+}
+
+void ksm_off(void)
+{
+	file_write(KSM "run", "2");	/* unmerge everything */
+	file_write(KSM "run", "0");
+}
+
+long long ksm_merged(void)
+{
+	char text[32];
+
+	return file_read("/proc/self/ksm_merging_pages", text, sizeof(text)) > 0 ?
+	       atoll(text) : -1;
+}
+
+long pages_written(int pagemap, const void *mem, size_t len)
+{
+	struct page_region vec[64];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = ADDR(mem),
+		.end = ADDR(mem) + len,
+		.vec = ADDR(vec),
+		.vec_len = sizeof(vec) / sizeof(*vec),
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	long n, pages = 0;
+
+	while (arg.start < arg.end) {
+		n = uv_ioctl(pagemap, PAGEMAP_SCAN, &arg);
+		if (n < 0)
+			return -1;
+		while (n--)
+			pages += (vec[n].end - vec[n].start) / PAGE;
+		arg.start = arg.walk_end;
+	}
+	return pages;
 }

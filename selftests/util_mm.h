@@ -70,4 +70,19 @@ int state_of(int fd, const void *page);
 bool swap_on(void);
 void swap_off(void);
 
+/** ksm_on - have ksmd merge quickly; false: no KSM in this kernel */
+bool ksm_on(void);
+/** ksm_off - unmerge everything, and stop */
+void ksm_off(void);
+/** ksm_merged - pages of this process that are merged, or -1 */
+long long ksm_merged(void);
+
+/**
+ * pages_written - how many of these pages PAGEMAP_SCAN takes for written
+ * @pagemap: /proc/PID/pagemap; its memory is armed with UFFD_FEATURE_WP_ASYNC
+ *
+ * Returns -1 when the scan fails.
+ */
+long pages_written(int pagemap, const void *mem, size_t len);
+
 #endif /* UFFDVRAM_SELFTESTS_UTIL_MM_H */
