@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -79,6 +80,22 @@ void uffdvram_handle_add(struct uffdvram_ctx *ctx, struct uffdvram_handle *h)
 	pthread_mutex_unlock(&ctx->lock);
 }
 
+/*
+ * Whoever began to walk after an object left the list cannot meet it. So when
+ * nobody walks, once it has left, nobody ever will.
+ */
+static void ctx_reap(struct uffdvram_ctx *ctx)
+{
+	struct uffdvram_handle *h;
+
+	if (ctx->walkers)
+		return;
+	while ((h = ctx->retired)) {
+		ctx->retired = h->retired;
+		free(h);
+	}
+}
+
 void uffdvram_handle_free(struct uffdvram_handle *h)
 {
 	struct uffdvram_ctx *ctx = h->ctx;
@@ -87,8 +104,49 @@ void uffdvram_handle_free(struct uffdvram_handle *h)
 	*h->link = h->next;
 	if (h->next)
 		h->next->link = h->link;
+	h->retired = ctx->retired;
+	ctx->retired = h;
+	if (h->release)
+		h->release(h);
+	ctx_reap(ctx);
 	pthread_mutex_unlock(&ctx->lock);
-	free(h);
+}
+
+static int page_state(struct uffdvram_ctx *ctx, const void *page)
+{
+	struct uffdvram_query q = {
+		.size = sizeof(q),
+		.addr = (uintptr_t)page,
+		.len = ctx->page,
+	};
+
+	if (uffdvram_ctx_ioctl(ctx, UFFDVRAM_QUERY, &q))
+		return -1;
+	return q.count[UFFDVRAM_STATE_PRESENT] ? 1 : 0;
+}
+
+/*
+ * The module says nothing of whose address space it is, and a descriptor can have
+ * come from anywhere. But only in our own does a page of ours appear and vanish as
+ * we touch and discard it. (More than one try: it could be swapped out meanwhile.)
+ */
+bool uffdvram_ctx_is_own(struct uffdvram_ctx *ctx)
+{
+	volatile char *page = mmap(NULL, ctx->page, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool own = false;
+	int try;
+
+	if (page == MAP_FAILED)
+		return false;
+	for (try = 0; try < 3 && !own; try++) {
+		*page = 1;
+		own = page_state(ctx, (void *)page) == 1 &&
+		      !madvise((void *)page, ctx->page, MADV_DONTNEED) &&
+		      page_state(ctx, (void *)page) == 0;
+	}
+	munmap((void *)page, ctx->page);
+	return own;
 }
 
 /* Whoever speaks another version may mean anything by its structures. */
@@ -117,6 +175,7 @@ static int ctx_new(struct uffdvram_ctx **out, int fd,
 	if (!ctx)
 		return -ENOMEM;
 	ctx->fd = fd;
+	ctx->page = sysconf(_SC_PAGESIZE);
 	ctx->opts = *opts;
 	ctx->opts.device = NULL;
 	ret = ctx_check_abi(ctx);
@@ -210,6 +269,8 @@ void uffdvram_close(struct uffdvram_ctx *ctx)
 		return;
 	while (ctx->handles)
 		uffdvram_handle_free(ctx->handles);
+	ctx->walkers = 0;	/* of a fork's parent: here is nobody */
+	ctx_reap(ctx);
 	pthread_mutex_destroy(&ctx->lock);
 	close(ctx->fd);
 	free(ctx);

@@ -3,28 +3,44 @@
 #define LIBUFFDVRAM_CTX_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <uffdvram/uffdvram.h>
 
-/* First member of each object that ends with its context. */
+/*
+ * First member of each object that ends with its context. uffdvram_find() walks the
+ * list without a lock, in signal handlers too: next is changed at once or not at
+ * all, and what is freed stays readable until nobody walks (retired).
+ */
 struct uffdvram_handle {
 	struct uffdvram_ctx *ctx;
-	struct uffdvram_handle *next;
-	struct uffdvram_handle **link;
+	struct uffdvram_handle *_Atomic next;
+	struct uffdvram_handle *_Atomic *link;
+	struct uffdvram_handle *retired;
+	void (*release)(struct uffdvram_handle *h);	/* what it holds; may be NULL */
+	uint64_t addr;		/* of a range; len 0: no range */
+	uint64_t len;
 };
 
 struct uffdvram_ctx {
 	int fd;
+	uint64_t page;			/* size of one */
 	struct uffdvram_open_opts opts;	/* log, log_data; no device: it is open */
-	pthread_mutex_t lock;		/* handles, and their next and link */
-	struct uffdvram_handle *handles;
+	pthread_mutex_t lock;		/* who changes the two lists */
+	struct uffdvram_handle *_Atomic handles;
+	struct uffdvram_handle *retired;	/* freed, but somebody may stand on it */
+	_Atomic unsigned int walkers;	/* in uffdvram_find() now */
 };
 
 void uffdvram_handle_add(struct uffdvram_ctx *ctx, struct uffdvram_handle *h);
 
 /* Takes @h out of its context and frees the object that it begins. */
 void uffdvram_handle_free(struct uffdvram_handle *h);
+
+/* Does the context act on the address space of the caller? */
+bool uffdvram_ctx_is_own(struct uffdvram_ctx *ctx);
 
 /* Returns 0 or -errno, and tells the log why. */
 int uffdvram_ctx_ioctl(const struct uffdvram_ctx *ctx, unsigned long cmd,

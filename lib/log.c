@@ -66,3 +66,48 @@ const char *uffdvram_state_name(unsigned int state)
 
 	return name_of(names, UFFDVRAM_STATE_MAX_, state);
 }
+
+const char *uffdvram_event_name(unsigned int type)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_EVENT_FAULT_BACK] = "fault_back",
+		[UFFDVRAM_EVENT_POOL_PRESSURE] = "pool_pressure",
+		[UFFDVRAM_EVENT_RANGE_GONE] = "range_gone",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), type);
+}
+
+const char *uffdvram_gone_name(unsigned int cause)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_GONE_UNMAPPED] = "unmapped",
+		[UFFDVRAM_GONE_EXIT] = "exit",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), cause);
+}
+
+const char *uffdvram_sigbus_name(unsigned int kind)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_SIGBUS_POISON] = "poison",
+		[UFFDVRAM_SIGBUS_NOTICE] = "notice",
+		[UFFDVRAM_SIGBUS_REFUSED] = "refused",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), kind);
+}
+
+const char *uffdvram_module_state_name(unsigned int state)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_MODULE_ABSENT] = "absent",
+		[UFFDVRAM_MODULE_READY] = "ready",
+		[UFFDVRAM_MODULE_BLOCKED] = "blocked",
+		[UFFDVRAM_MODULE_VERSION] = "wrong_version",
+		[UFFDVRAM_MODULE_LIVE] = "live",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), state);
+}

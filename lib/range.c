@@ -5,15 +5,34 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "pool.h"
+#include "range.h"
 
-struct uffdvram_range {
-	struct uffdvram_handle handle;
-	uint32_t number;
-	uint64_t addr;
-	uint64_t len;
-};
+static void range_release(struct uffdvram_handle *h)
+{
+	struct uffdvram_range *range = (struct uffdvram_range *)h;
+
+	if (range->own_uffd)
+		close(range->uffd);
+	free(range->queue.bits);
+	pthread_mutex_destroy(&range->queue.lock);
+}
+
+static struct uffdvram_range *range_new(uint64_t addr, uint64_t len)
+{
+	struct uffdvram_range *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->handle.addr = addr;
+	r->handle.len = len;
+	r->handle.release = range_release;
+	r->uffd = -1;
+	pthread_mutex_init(&r->queue.lock, NULL);
+	return r;
+}
 
 int uffdvram_range_register(struct uffdvram_range **range,
 			    struct uffdvram_ctx *ctx,
@@ -32,12 +51,14 @@ int uffdvram_range_register(struct uffdvram_range **range,
 		return ret;
 	if (o.pool && o.pool->handle.ctx != ctx)
 		return -EINVAL;
-	r = calloc(1, sizeof(*r));
+	r = range_new(addr, len);
 	if (!r)
 		return -ENOMEM;
+	arg.flags = o.flags;
 	arg.pool = o.pool ? o.pool->number : 0;
-	arg.addr = r->addr = addr;
-	arg.len = r->len = len;
+	arg.addr = addr;
+	arg.len = len;
+	arg.pool_off = o.pool_off;
 	ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_RANGE_REGISTER, &arg);
 	if (ret) {
 		free(r);
@@ -64,12 +85,12 @@ int uffdvram_range_unregister(struct uffdvram_range *range)
 
 uint64_t uffdvram_range_addr(const struct uffdvram_range *range)
 {
-	return range->addr;
+	return range->handle.addr;
 }
 
 uint64_t uffdvram_range_len(const struct uffdvram_range *range)
 {
-	return range->len;
+	return range->handle.len;
 }
 
 uint32_t uffdvram_range_number(const struct uffdvram_range *range)
@@ -77,10 +98,20 @@ uint32_t uffdvram_range_number(const struct uffdvram_range *range)
 	return range->number;
 }
 
-static int range_within(const struct uffdvram_range *range, uint64_t off,
-			uint64_t len)
+int uffdvram_range_within(const struct uffdvram_range *range, uint64_t off,
+			  uint64_t len)
 {
-	return off <= range->len && len <= range->len - off ? 0 : -EINVAL;
+	uint64_t size = range->handle.len;
+
+	return off <= size && len <= size - off ? 0 : -EINVAL;
+}
+
+int uffdvram_range_pages(const struct uffdvram_range *range, uint64_t off,
+			 uint64_t len)
+{
+	if (!len || (off | len) & (range->handle.ctx->page - 1))
+		return -EINVAL;
+	return uffdvram_range_within(range, off, len);
 }
 
 static void moved_add(struct uffdvram_moved *sum,
@@ -98,12 +129,7 @@ static void moved_add(struct uffdvram_moved *sum,
 	}
 }
 
-/*
- * Whether a call that handled @done of a piece is to be followed by another one,
- * which is so after a signal too unless the caller wants to know of it. Turns a
- * success without progress, which would go on for ever, into an error.
- */
-static int again(int *ret, uint64_t done, int stop_on_signal)
+bool uffdvram_again(int *ret, uint64_t done, bool stop_on_signal)
 {
 	if (*ret == -EINTR)
 		return !stop_on_signal;
@@ -112,12 +138,33 @@ static int again(int *ret, uint64_t done, int stop_on_signal)
 	return !*ret;
 }
 
+int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
+		      uint32_t flags, struct uffdvram_moved *sum)
+{
+	struct uffdvram_migrate m;
+	uint64_t done = 0;
+	int ret;
+
+	do {
+		m = (struct uffdvram_migrate){
+			.size = sizeof(m),
+			.flags = flags & UFFDVRAM_MOVE_TO_RAM ?
+				 UFFDVRAM_MIGRATE_TO_RAM : 0,
+			.addr = addr + done,
+			.len = len - done,
+		};
+		ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_MIGRATE, &m);
+		moved_add(sum, &m);
+		done += m.done;
+	} while (done < len && uffdvram_again(&ret, m.done, flags & UFFDVRAM_MOVE_EINTR));
+	return ret;
+}
+
 int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		  uint32_t flags, struct uffdvram_moved *moved)
 {
 	const uint32_t known = UFFDVRAM_MOVE_TO_RAM | UFFDVRAM_MOVE_EINTR;
 	struct uffdvram_moved sum;
-	struct uffdvram_migrate m;
 	int ret;
 
 	ret = uffdvram_opts_in(&sum, sizeof(sum),
@@ -127,17 +174,7 @@ int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 	sum = (struct uffdvram_moved){ .size = sizeof(sum) };
 	if (flags & ~known)
 		return -EOPNOTSUPP;
-	do {
-		m = (struct uffdvram_migrate){
-			.size = sizeof(m),
-			.flags = flags & UFFDVRAM_MOVE_TO_RAM ?
-				 UFFDVRAM_MIGRATE_TO_RAM : 0,
-			.addr = addr + sum.done,
-			.len = len - sum.done,
-		};
-		ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_MIGRATE, &m);
-		moved_add(&sum, &m);
-	} while (sum.done < len && again(&ret, m.done, flags & UFFDVRAM_MOVE_EINTR));
+	ret = uffdvram_move_add(ctx, addr, len, flags, &sum);
 	uffdvram_opts_out(moved, &sum, sizeof(sum));
 	return ret;
 }
@@ -146,8 +183,8 @@ int uffdvram_range_move(struct uffdvram_range *range, uint64_t off,
 			uint64_t len, uint32_t flags,
 			struct uffdvram_moved *moved)
 {
-	return range_within(range, off, len) ?:
-	       uffdvram_move(range->handle.ctx, range->addr + off, len, flags, moved);
+	return uffdvram_range_within(range, off, len) ?:
+	       uffdvram_move(range->handle.ctx, range->handle.addr + off, len, flags, moved);
 }
 
 /*
@@ -205,7 +242,7 @@ int uffdvram_query(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 			sum.count[i] += q.count[i];
 		if (visit)
 			stopped = visit_runs(visit, vec, q.used, &held);
-	} while (!stopped && sum.done < len && again(&ret, q.done, 0));
+	} while (!stopped && sum.done < len && uffdvram_again(&ret, q.done, false));
 	if (!stopped && held.start != held.end)
 		stopped = visit->fn(&held, visit->data);
 	uffdvram_opts_out(res, &sum, sizeof(sum));
@@ -216,6 +253,6 @@ int uffdvram_range_query(struct uffdvram_range *range, uint64_t off,
 			 uint64_t len, struct uffdvram_residency *res,
 			 const struct uffdvram_visit *visit)
 {
-	return range_within(range, off, len) ?:
-	       uffdvram_query(range->handle.ctx, range->addr + off, len, res, visit);
+	return uffdvram_range_within(range, off, len) ?:
+	       uffdvram_query(range->handle.ctx, range->handle.addr + off, len, res, visit);
 }

@@ -308,7 +308,7 @@ struct uffdvram_place {
  *
  * Errors: -ENOENT (in no range of this context's handles).
  */
-int uffdvram_find(const struct uffdvram_ctx *ctx, uint64_t addr,
+int uffdvram_find(struct uffdvram_ctx *ctx, uint64_t addr,
 		  struct uffdvram_place *place);
 
 /** enum uffdvram_sigbus_kind - what a SIGBUS tells */
@@ -352,7 +352,7 @@ struct uffdvram_sigbus {
  * Errors: -ENOENT (the signal is not about memory of a range of this context: sent by
  * kill(2), for example, or about another mapping), -EINVAL, -E2BIG.
  */
-int uffdvram_sigbus_decode(const struct uffdvram_ctx *ctx, int code, uint64_t addr,
+int uffdvram_sigbus_decode(struct uffdvram_ctx *ctx, int code, uint64_t addr,
 			   unsigned int lsb, struct uffdvram_sigbus *out);
 
 /** uffdvram_sigbus_name - a word for a kind ("poison"); never NULL */
