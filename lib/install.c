@@ -255,7 +255,7 @@ int uffdvram_range_flush(struct uffdvram_range *range, uint64_t max,
 	while (!ret && sum.done < max && queue_take(range, max - sum.done, &off, &len)) {
 		before = sum.done;
 		ret = uffdvram_move_add(range->handle.ctx, range->handle.addr + off, len,
-					0, &sum);
+					UFFDVRAM_MOVE_POPULATED, &sum);
 		before = sum.done - before;
 		if (before < len)
 			queue_add(range, off + before, len - before);

@@ -141,6 +141,8 @@ bool uffdvram_again(int *ret, uint64_t done, bool stop_on_signal)
 int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		      uint32_t flags, struct uffdvram_moved *sum)
 {
+	uint32_t how = (flags & UFFDVRAM_MOVE_TO_RAM ? UFFDVRAM_MIGRATE_TO_RAM : 0) |
+		       (flags & UFFDVRAM_MOVE_POPULATED ? UFFDVRAM_MIGRATE_POPULATED : 0);
 	struct uffdvram_migrate m;
 	uint64_t done = 0;
 	int ret;
@@ -148,8 +150,7 @@ int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 	do {
 		m = (struct uffdvram_migrate){
 			.size = sizeof(m),
-			.flags = flags & UFFDVRAM_MOVE_TO_RAM ?
-				 UFFDVRAM_MIGRATE_TO_RAM : 0,
+			.flags = how,
 			.addr = addr + done,
 			.len = len - done,
 		};
@@ -163,7 +164,8 @@ int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		  uint32_t flags, struct uffdvram_moved *moved)
 {
-	const uint32_t known = UFFDVRAM_MOVE_TO_RAM | UFFDVRAM_MOVE_EINTR;
+	const uint32_t known = UFFDVRAM_MOVE_TO_RAM | UFFDVRAM_MOVE_EINTR |
+			       UFFDVRAM_MOVE_POPULATED;
 	struct uffdvram_moved sum;
 	int ret;
 

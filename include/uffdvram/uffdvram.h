@@ -311,6 +311,8 @@ uint32_t uffdvram_range_number(const struct uffdvram_range *range);
 #define UFFDVRAM_MOVE_TO_RAM	(1U << 0)
 /** UFFDVRAM_MOVE_EINTR - return -EINTR after a signal, instead of going on. */
 #define UFFDVRAM_MOVE_EINTR	(1U << 1)
+/** UFFDVRAM_MOVE_POPULATED - leave holes and the zero page: nothing is made in VRAM. */
+#define UFFDVRAM_MOVE_POPULATED	(1U << 2)
 
 /**
  * struct uffdvram_moved - what a move did
