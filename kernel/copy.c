@@ -162,12 +162,24 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 	return good ?: c->err;
 }
 
-static void copy_one(const struct copy *c, struct page *page, struct page *bounce)
+/*
+ * Writes @n pages that the caller has references on. Who tracks writes may have
+ * protected them since they were looked up: returns how many were written, or
+ * -EAGAIN.
+ */
+static int copy_store(struct copy *c, unsigned long addr, unsigned int first,
+		      unsigned int n)
 {
-	if (c->write)
-		copy_highpage(page, bounce);
-	else
-		copy_highpage(bounce, page);
+	unsigned int i;
+
+	if (mmap_read_lock_killable(c->mm))
+		return -EINTR;
+	for (i = 0; i < n; i++)
+		if (!uffdvram_walk_store(c->mm, addr + i * PAGE_SIZE, c->pages[i],
+					 c->bounce[first + i]))
+			break;
+	mmap_read_unlock(c->mm);
+	return i ?: -EAGAIN;
 }
 
 /*
@@ -177,30 +189,30 @@ static void copy_one(const struct copy *c, struct page *page, struct page *bounc
 static int copy_ram(struct copy *c, unsigned long addr, unsigned int first,
 		    unsigned int n)
 {
-	unsigned int flags = FOLL_HWPOISON | FOLL_INTERRUPTIBLE;
+	unsigned int flags = FOLL_HWPOISON | FOLL_INTERRUPTIBLE |
+			     (c->write ? FOLL_WRITE : 0);
+	int locked = 1, ret;
 	long got, i;
-	int locked = 1;
 
 	if (copy_nofault(c) && !copy_moving(c, 0))
 		flags |= FOLL_NOFAULT;
-	if (c->write)
-		got = pin_user_pages_remote(c->mm, addr, n, flags | FOLL_WRITE,
-					    c->pages, &locked);
-	else
-		got = get_user_pages_remote(c->mm, addr, n, flags, c->pages,
-					    &locked);
+	got = get_user_pages_remote(c->mm, addr, n, flags, c->pages, &locked);
 	if (locked)
 		mmap_read_unlock(c->mm);
 	if (got <= 0)
 		return got == -EFAULT && (flags & FOLL_NOFAULT) ? -ENOENT : got ?: -EFAULT;
-	for (i = 0; i < got; i++)
-		copy_one(c, c->pages[i], c->bounce[first + i]);
+	ret = got;
 	if (c->write)
-		unpin_user_pages_dirty_lock(c->pages, got, true);
-	else
-		release_pages(c->pages, got);
-	uffdvram_stat_add(copy_ram, got);
-	return got;
+		ret = copy_store(c, addr, first, got);
+	for (i = 0; i < got; i++) {
+		if (c->write && i < ret)
+			set_page_dirty_lock(c->pages[i]);
+		else if (!c->write)
+			copy_highpage(c->bounce[first + i], c->pages[i]);
+		put_page(c->pages[i]);
+	}
+	uffdvram_stat_add(copy_ram, max(ret, 0));
+	return ret;
 }
 
 /* Pages from the first on that are to be copied in the same way. */

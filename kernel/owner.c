@@ -34,7 +34,6 @@ static void owner_free(struct rcu_head *rcu)
 {
 	struct uffdvram_owner *o = container_of(rcu, struct uffdvram_owner, rcu);
 
-	uffdvram_user_uncharge(o->user, o->prepaid);
 	uffdvram_events_put(o->events);
 	uffdvram_user_put(o->user);
 	kfree(o);
@@ -49,8 +48,11 @@ static void owner_free(struct rcu_head *rcu)
  */
 void uffdvram_owner_put(struct uffdvram_owner *o, unsigned long n)
 {
-	if (atomic_long_sub_and_test(n, &o->refs))
-		call_rcu(&o->rcu, owner_free);
+	if (!atomic_long_sub_and_test(n, &o->refs))
+		return;
+	/* At once, for who tries the same again. */
+	uffdvram_user_uncharge(o->user, o->prepaid);
+	call_rcu(&o->rcu, owner_free);
 }
 
 /**

@@ -283,3 +283,59 @@ void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 	spin_unlock(ptl);
 	rcu_read_unlock();
 }
+
+/* Whether a CPU may write to @page by this entry now, untracked. */
+static bool walk_pte_takes(pte_t pte, const struct page *page)
+{
+	return pte_present(pte) && pte_write(pte) && !pte_uffd_wp(pte) &&
+	       !pte_special(pte) && pte_page(pte) == page;
+}
+
+static bool walk_pmd_takes(pmd_t pmd, unsigned long addr, const struct page *page)
+{
+	unsigned long i = (addr & ~PMD_MASK) >> PAGE_SHIFT;
+
+	return pmd_present(pmd) && pmd_leaf(pmd) && pmd_write(pmd) &&
+	       !pmd_uffd_wp(pmd) && pmd_page(pmd) + i == page;
+}
+
+/**
+ * uffdvram_walk_store() - write a page in RAM as a CPU would
+ * @mm: address space; its mmap_lock is held
+ * @addr: of the page, in private anonymous memory
+ * @page: what the caller found there, with a reference
+ * @from: new contents
+ *
+ * Who write-protects the entry, to track writes, does so under its lock: either
+ * he comes later, or nothing is written.
+ *
+ * Return: false if the entry does not let a write through, or names another page.
+ */
+bool uffdvram_walk_store(struct mm_struct *mm, unsigned long addr,
+			 struct page *page, struct page *from)
+{
+	struct uffdvram_look whole;
+	spinlock_t *ptl;	/* of the table, or the PMD */
+	pmd_t *pmd;
+	pte_t *pte;
+	bool takes;
+
+	pte = walk_table(mm, addr, &ptl, &whole);
+	if (pte) {
+		takes = walk_pte_takes(ptep_get(pte), page);
+		if (takes)
+			copy_highpage(page, from);
+		spin_unlock(ptl);
+		rcu_read_unlock();
+		return takes;
+	}
+	pmd = walk_to_pmd(mm, addr);
+	if (!pmd)
+		return false;
+	ptl = pmd_lock(mm, pmd);
+	takes = walk_pmd_takes(pmdp_get(pmd), addr, page);
+	if (takes)
+		copy_highpage(page, from);
+	spin_unlock(ptl);
+	return takes;
+}

@@ -49,6 +49,9 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 			   struct page *const *pages, unsigned int n);
 
+bool uffdvram_walk_store(struct mm_struct *mm, unsigned long addr,
+			 struct page *page, struct page *from);
+
 bool uffdvram_vma_is_ours(const struct vm_area_struct *vma);
 
 #endif /* _UFFDVRAM_WALK_H */
