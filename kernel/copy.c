@@ -273,7 +273,7 @@ static int copy_step(struct copy *c, unsigned long addr, unsigned int first,
 	end = min3(addr + n * PAGE_SIZE, vma->vm_end, ALIGN(addr + 1, PMD_SIZE));
 	seen = (end - addr) >> PAGE_SHIFT;
 	/* One that arms entries while we write could not be told any more. */
-	c->in_place = !userfaultfd_wp(vma);
+	c->in_place = !uffdvram_uffd_protects(vma);
 	uffdvram_walk(vma, addr, end, c->look, c->pages);
 	n = copy_run_len(c, seen);
 	if (copy_in_slot(c, 0)) {

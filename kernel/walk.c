@@ -13,6 +13,7 @@
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/string.h>
+#include <linux/userfaultfd_k.h>
 
 #include "lock.h"
 #include "vram.h"
@@ -287,7 +288,7 @@ void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 /* Whether a CPU may write to @page by this entry now, untracked. */
 static bool walk_pte_takes(pte_t pte, const struct page *page)
 {
-	return pte_present(pte) && pte_write(pte) && !pte_uffd_wp(pte) &&
+	return pte_present(pte) && pte_write(pte) && !pte_uffd(pte) &&
 	       !pte_special(pte) && pte_page(pte) == page;
 }
 
@@ -296,7 +297,7 @@ static bool walk_pmd_takes(pmd_t pmd, unsigned long addr, const struct page *pag
 	unsigned long i = (addr & ~PMD_MASK) >> PAGE_SHIFT;
 
 	return pmd_present(pmd) && pmd_leaf(pmd) && pmd_write(pmd) &&
-	       !pmd_uffd_wp(pmd) && pmd_page(pmd) + i == page;
+	       !pmd_uffd(pmd) && pmd_page(pmd) + i == page;
 }
 
 /**
