@@ -52,10 +52,17 @@ long uv_in_vram(int fd, const void *addr, size_t len);
 /**
  * uv_to_vram, uv_to_ram - pages there afterwards (moved + already), or -errno
  *
- * Unlike uv_migrate() they try again while pages are pinned or busy, for a second.
+ * Unlike uv_migrate() they try again while pages are pinned or busy, for a second,
+ * with an lru_drain() each time.
  */
 long uv_to_vram(int fd, const void *addr, size_t len);
 long uv_to_ram(int fd, const void *addr, size_t len);
+/**
+ * lru_drain - have all CPUs put the pages that they are about to put on lists there
+ *
+ * While they wait for it, a reference is held that looks like a pin. For root.
+ */
+void lru_drain(void);
 /** uv_copy - COPY between pages and @buf; @done, bytes copied, may be NULL */
 int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,
 	    uint64_t *done);

@@ -56,6 +56,7 @@ long move_all(int fd, const void *addr, size_t len, uint32_t flags,
 			return ret;
 		if (!m.stayed[UFFDVRAM_STAY_PINNED] && !m.stayed[UFFDVRAM_STAY_BUSY])
 			break;
+		lru_drain();
 		sleep_ms(20);
 	}
 	return m.moved + m.already;
