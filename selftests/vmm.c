@@ -25,7 +25,7 @@
 /* What the VMM and its guest said. */
 struct said {
 	unsigned long long supplied, zero, given_up, moved, back, back_bytes, vram, poison;
-	unsigned long long lost;
+	unsigned long long lost, lost_len;
 	bool figures, lost_poison;
 	char last[512];
 };
@@ -63,16 +63,16 @@ static int vmm_start(struct vmm *v, char *const argv[])
 
 static void take_line(struct said *s, const char *line)
 {
-	char state[16];
+	char kind[16], state[16];
 
 	if (sscanf(line, "vramvmm: supplied %llu pages (%llu zero, %llu poison), "
 			  "moved %llu, faulted back %llu (%llu bytes), in VRAM %llu, poison %llu",
 			  &s->supplied, &s->zero, &s->given_up, &s->moved, &s->back,
 			  &s->back_bytes, &s->vram, &s->poison) == 8) {
 		s->figures = true;
-	} else if (sscanf(line, "vramvmm: guest memory at 0x%llx is lost (range %*u, %15[^)])",
-			  &s->lost, state) == 2) {
-		s->lost_poison = !strcmp(state, "poison");
+	} else if (sscanf(line, "vramvmm: guest memory at 0x%llx+0x%llx is lost: %15s (now %15[^)])",
+			  &s->lost, &s->lost_len, kind, state) == 4) {
+		s->lost_poison = !strcmp(kind, "poison") && !strcmp(state, "poison");
 	}
 	fprintf(stderr, "# %s\n", line);
 	if (!strncmp(line, "vramvmm: ", 9))
@@ -221,6 +221,7 @@ TEST_F_TIMEOUT(vmm, lost_page, 290)
 	EXPECT_EQ(1, v.said.poison);
 	EXPECT_EQ(0, v.said.given_up);
 	EXPECT_TRUE(v.said.lost_poison);
+	EXPECT_EQ(PAGE, v.said.lost_len);
 	EXPECT_LT(0, v.said.lost);
 	EXPECT_GT(MEM, v.said.lost);
 	EXPECT_EQ(v.guest.passes, v.guest.right_sums);
@@ -240,7 +241,8 @@ TEST_F_TIMEOUT(vmm, image_ends, 290)
 	ASSERT_TRUE(vmm_line(&v));
 	ASSERT_EQ(0, truncate(IMAGE, cut));
 	EXPECT_EQ(1, vmm_end(&v));
-	EXPECT_EQ(cut, v.said.lost / PAGE * PAGE);
+	EXPECT_EQ(cut, v.said.lost);
+	EXPECT_EQ(PAGE, v.said.lost_len);
 	EXPECT_TRUE(v.said.lost_poison);
 	EXPECT_EQ(1, v.said.given_up);
 	EXPECT_EQ(1, v.said.poison);

@@ -164,7 +164,7 @@ void image_open(struct image *img, const char *path)
 	struct boot_params params;
 
 	img->fd = open_file(path, &img->bytes);
-	if (img->bytes % PAGE_BYTES ||
+	if (img->bytes % MIB(1) ||
 	    !image_read(img, BOOT_PARAMS_ADDR, &params, sizeof(params)) ||
 	    params.hdr.header != HDR_MAGIC || params.e820_entries != 2)
 		fail(EXIT_SETUP, "%s: not a memory image of vramvmm", path);

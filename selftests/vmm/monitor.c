@@ -7,9 +7,9 @@
  * that touched it waits until the page is there, so this comes before anything
  * else, and neighbours come along.
  *
- * One moves: off that critical path, a hand goes round the memory and sends
- * pages to VRAM, a batch at a time. A page that the guest touches there comes
- * home by itself: nobody here is asked.
+ * One moves: off that critical path, it sends to VRAM what was supplied, and
+ * then what came home, a batch at a time. A page that the guest touches there
+ * comes home by itself: nobody here is asked.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,13 +34,22 @@ static bool all_zero(const char *buf, size_t len)
 	return !buf[0] && !memcmp(buf, buf + 1, len - 1);
 }
 
+/* Of each 100 batches, @percent go, and not all of them in a row. */
+static bool chosen(const struct monitor *mon, uint64_t off)
+{
+	return off / BATCH_BYTES * mon->percent % 100 < mon->percent;
+}
+
 /* A page and its neighbours; where the image ends or fails, the page alone. */
 static int supply(struct monitor *mon, uint64_t off)
 {
+	struct uffdvram_range *range = mon->ram->range;
+	struct uffdvram_installed res = { .size = sizeof(res) };
+	uint32_t flags = chosen(mon, off) ? UFFDVRAM_INSTALL_QUEUE : 0;
 	char buf[SUPPLY_BYTES];
 	uint64_t first = off & -sizeof(buf);
 	size_t len = sizeof(buf);
-	int64_t pages;
+	int ret;
 
 	if (!image_read(mon->img, first, buf, len)) {
 		first = off & -PAGE_BYTES;
@@ -51,27 +60,33 @@ static int supply(struct monitor *mon, uint64_t off)
 		 * It is lost. Poison is the honest answer: who touches it gets
 		 * SIGBUS for this address, not zeros, nor a wait without end.
 		 */
-		pages = ram_supply_poison(mon->ram, first, len);
-		mon->poisoned += pages > 0 ? pages : 0;
+		ret = uffdvram_range_install_poison(range, first, len, &res);
+		mon->poisoned += res.installed;
 	} else if (all_zero(buf, len)) {
-		pages = ram_supply_zeros(mon->ram, first, len);
-		mon->zero += pages > 0 ? pages : 0;
+		ret = uffdvram_range_install_zero(range, first, len, flags, &res);
+		mon->zero += res.installed;
 	} else {
-		pages = ram_supply(mon->ram, first, buf, len);
+		ret = uffdvram_range_install(range, first, buf, len, flags, &res);
 	}
-	mon->supplied += pages > 0 ? pages : 0;
-	return pages < 0 ? pages : 0;
+	mon->supplied += res.installed;
+	return ret;
 }
 
-/* False: there is no message. */
+/* False: there is no message. Whoever waits for a page waits for an answer. */
 static bool next_fault(struct monitor *mon, uint64_t *off)
 {
+	struct uffdvram_place place;
 	struct uffd_msg msg;
-	ssize_t n = read(mon->ram->uffd, &msg, sizeof(msg));
+	ssize_t n = read(uffdvram_range_uffd(mon->ram->range), &msg, sizeof(msg));
 
-	if (n != sizeof(msg) || msg.event != UFFD_EVENT_PAGEFAULT)
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	*off = msg.arg.pagefault.address - (uintptr_t)mon->ram->mem;
+	if (n != sizeof(msg) || msg.event != UFFD_EVENT_PAGEFAULT)
+		fail(EXIT_STOPPED, "userfaultfd: %s", n < 0 ? strerror(errno) : "not a page fault");
+	if (uffdvram_find(mon->ram->ctx, msg.arg.pagefault.address, &place))
+		fail(EXIT_STOPPED, "userfaultfd: address 0x%llx is not the guest's",
+		     (unsigned long long)msg.arg.pagefault.address);
+	*off = place.off;
 	return true;
 }
 
@@ -79,7 +94,7 @@ static void *supplier(void *arg)
 {
 	struct monitor *mon = arg;
 	struct pollfd fds[] = {
-		{ .fd = mon->ram->uffd, .events = POLLIN },
+		{ .fd = uffdvram_range_uffd(mon->ram->range), .events = POLLIN },
 		{ .fd = mon->stop, .events = POLLIN },
 	};
 	uint64_t off;
@@ -106,35 +121,51 @@ static unsigned int now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Of each 100 batches, @percent go, and not all of them in a row. */
-static bool chosen(const struct monitor *mon, uint64_t off)
+static uint64_t next(const struct monitor *mon, uint64_t hand)
 {
-	return off / BATCH_BYTES * mon->percent % 100 < mon->percent;
+	return hand + BATCH_BYTES < mon->ram->bytes ? hand + BATCH_BYTES : 0;
+}
+
+/*
+ * What was supplied goes first, as soon as it fills a batch. Else the hand goes on.
+ * Pages that are missing or pinned stay, which is no error: their turn comes again.
+ */
+static int move_batch(struct monitor *mon, uint64_t *hand)
+{
+	struct uffdvram_range *range = mon->ram->range;
+	struct uffdvram_moved moved = { .size = sizeof(moved) };
+	uint64_t rest;
+	int ret;
+
+	if (uffdvram_range_queued(range) >= BATCH_BYTES) {
+		ret = uffdvram_range_flush(range, BATCH_BYTES, &moved);
+	} else {
+		while (!chosen(mon, *hand))
+			*hand = next(mon, *hand);
+		rest = mon->ram->bytes - *hand;
+		ret = uffdvram_range_move(range, *hand, rest < BATCH_BYTES ? rest : BATCH_BYTES,
+					  0, &moved);
+		*hand = next(mon, *hand);
+	}
+	mon->moved += moved.moved;
+	return ret;
 }
 
 static void *mover(void *arg)
 {
 	struct monitor *mon = arg;
-	struct uffdvram_moved moved = { .size = sizeof(moved) };
 	struct pollfd stop = { .fd = mon->stop, .events = POLLIN };
-	uint64_t off = 0, len;
+	uint64_t hand = 0;
 	unsigned int begin;
 	int ret;
 
 	while (!stop.revents) {
-		len = mon->ram->bytes - off < BATCH_BYTES ? mon->ram->bytes - off : BATCH_BYTES;
-		if (chosen(mon, off)) {
-			begin = now_ms();
-			/* What is missing or pinned stays: its turn comes again. */
-			ret = uffdvram_range_move(mon->ram->range, off, len, 0, &moved);
-			if (ret)
-				fail(EXIT_STOPPED, "moving guest memory 0x%llx: %s",
-				     (unsigned long long)off, strerror(-ret));
-			mon->moved += moved.moved;
-			/* No haste: what is in use comes back at once, for nothing. */
-			poll(&stop, 1, PAUSE_MS + REST * (now_ms() - begin));
-		}
-		off = (off + len) % mon->ram->bytes;
+		begin = now_ms();
+		ret = move_batch(mon, &hand);
+		if (ret)
+			fail(EXIT_STOPPED, "moving guest memory: %s", strerror(-ret));
+		/* No haste: what is in use comes back at once, for nothing. */
+		poll(&stop, 1, PAUSE_MS + REST * (now_ms() - begin));
 	}
 	return NULL;
 }

@@ -171,37 +171,36 @@ static void say_crash(struct vcpu *cpu)
 }
 
 /* What the signal handler has to know, and what it found. */
-static struct ram *bus_ram;
+static struct uffdvram_ctx *bus_ctx;
+static struct uffdvram_sigbus bus = { .size = sizeof(bus) };
 static volatile sig_atomic_t bus_lost;
-static volatile uint64_t bus_off;
 
 /*
  * A page of the guest is gone: KVM sends this to the virtual CPU's thread, and
- * KVM_RUN ends. Any other SIGBUS is our own bug: it comes again, and kills.
+ * KVM_RUN ends. A SIGBUS about other memory is our own bug: it comes again, and
+ * kills.
  */
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
-	uint64_t off = (uintptr_t)info->si_addr - (uintptr_t)bus_ram->mem;
-
 	(void)context;
-	if (info->si_code == BUS_MCEERR_AR && off < bus_ram->bytes) {
-		bus_off = off;
-		bus_lost = 1;
-	} else {
+	if (uffdvram_sigbus_decode(bus_ctx, info->si_code, (uintptr_t)info->si_addr,
+				   info->si_addr_lsb, &bus))
 		signal(sig, SIG_DFL);
-	}
+	else if (bus.kind != UFFDVRAM_SIGBUS_NOTICE)
+		bus_lost = 1;
 }
 
 /* A VMM for more than show would give the guest a machine check here. */
 static int say_lost(struct ram *ram)
 {
 	struct uffdvram_residency res = { .size = sizeof(res) };
-	uint64_t page = bus_off & -PAGE_BYTES;
-	int ret = uffdvram_range_query(ram->range, page, PAGE_BYTES, &res, NULL);
+	int ret = uffdvram_range_query(ram->range, bus.off, bus.len, &res, NULL);
+	bool poison = !ret && res.count[UFFDVRAM_STATE_POISON] == bus.len / PAGE_BYTES;
 
-	fprintf(stderr, "vramvmm: guest memory at 0x%llx is lost (range %u, %s): stopped\n",
-		(unsigned long long)bus_off, uffdvram_range_number(ram->range),
-		ret ? strerror(-ret) : res.count[UFFDVRAM_STATE_POISON] ? "poison" : "not poison");
+	/* The range begins where the guest's memory does. */
+	fprintf(stderr, "vramvmm: guest memory at 0x%llx+0x%llx is lost: %s (now %s): stopped\n",
+		(unsigned long long)bus.off, (unsigned long long)bus.len,
+		uffdvram_sigbus_name(bus.kind), poison ? "poison" : "not poison");
 	return EXIT_STOPPED;
 }
 
@@ -209,7 +208,7 @@ int vcpu_run(struct vcpu *cpu, struct ram *ram)
 {
 	const struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 
-	bus_ram = ram;
+	bus_ctx = ram->ctx;
 	sigaction(SIGBUS, &action, NULL);
 	for (;;) {
 		int ret = ioctl(cpu->fd, KVM_RUN, 0);

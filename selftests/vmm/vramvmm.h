@@ -86,7 +86,6 @@ bool serial_irq(const struct serial *s);
 /**
  * struct ram - the guest's memory
  * @mem: private anonymous memory, armed: nothing is there until it is supplied
- * @uffd: tells which pages somebody waits for
  */
 struct ram {
 	struct uffdvram_ctx *ctx;
@@ -94,19 +93,10 @@ struct ram {
 	struct uffdvram_range *range;
 	char *mem;
 	uint64_t bytes;
-	int uffd;
 };
 
 /* ram_create - @pool: number of a shared pool; 0: a simulated one of our own */
 void ram_create(struct ram *ram, uint64_t bytes, unsigned int pool);
-/*
- * ram_supply - contents for what is missing; wakes who waits for it. Returns how
- * many pages were missing, or -errno.
- */
-int64_t ram_supply(struct ram *ram, uint64_t off, const void *buf, size_t len);
-int64_t ram_supply_zeros(struct ram *ram, uint64_t off, size_t len);
-int64_t ram_supply_poison(struct ram *ram, uint64_t off, size_t len);
-
 /* monitor.c */
 
 /**
