@@ -79,6 +79,17 @@ static void take_line(struct said *s, const char *line)
 		snprintf(s->last, sizeof(s->last), "%s", line);
 }
 
+/* What each thread of a silent VMM waits for: for whoever reads the log. */
+static void show_threads(pid_t pid)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command),
+		 "cd /proc/%d/task && tail -n 20 */comm */stat */syscall */stack >&2", pid);
+	if (system(command))
+		fprintf(stderr, "# %s: failed\n", command);
+}
+
 /* The next line; false at the end, or after a long silence. */
 static bool vmm_line(struct vmm *v)
 {
@@ -86,7 +97,11 @@ static bool vmm_line(struct vmm *v)
 	char c;
 
 	for (;;) {
-		if (poll(&pfd, 1, SILENCE_MS) <= 0 || read(v->out, &c, 1) <= 0)
+		if (poll(&pfd, 1, SILENCE_MS) <= 0) {
+			show_threads(v->pid);
+			return false;
+		}
+		if (read(v->out, &c, 1) <= 0)
 			return false;
 		if (c == '\n' || v->len == sizeof(v->line) - 1) {
 			v->line[v->len] = '\0';
