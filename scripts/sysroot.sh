@@ -66,6 +66,10 @@ upstream_source() {
 # Where those of a source lie, built: by source, compiler and what is built.
 upstream_dir() {
 	echo "$CACHE/upstream/$1-$(content_key "$SYSROOT/usr/src/$1/.uffdvram-version" \
-		"$SYSROOT/etc/uffdvram-compiler" "$ROOT/selftests/upstream/build" \
-		"$ROOT/selftests/upstream/programs")"
+		"$SYSROOT/etc/uffdvram-compiler" "$ROOT/selftests/upstream/build")-$(
+		upstream_programs | content_key)"
+}
+
+upstream_programs() {
+	sed -n 's/^\([a-z][^ :]*\)[ :].*/\1/p' "$ROOT/selftests/upstream/programs" | uniq
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The thread that keeps moving pages to VRAM, and counts those that came home.
+ * Moves pages to VRAM all the time, and counts those that came home: from a
+ * thread, and from the program's own calls that act on memory, just before them.
  *
- * It is a bare clone(): libc never hears of it, so the program stays as
+ * The thread is a bare clone(): libc never hears of it, so the program stays as
  * single-threaded as it was, and fork() and exit() need no care. It has all
  * signals blocked, uses no thread-local storage and no libc function.
  *
@@ -22,18 +23,21 @@
 
 #define STACK_SIZE	65536
 #define REGIONS		16
+#define TRIES		8
 /* So much of a range is searched for pages in one step. */
 #define WINDOW		(64UL << 20)
 
 static uint64_t random_state;
 static char stack[STACK_SIZE] __attribute__((aligned(64)));
 
+/* Any thread may call: two that race get the same number, which harms nobody. */
 static uint64_t random_below(uint64_t n)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state % n;
+	uint64_t z = __atomic_add_fetch(&random_state, 0x9e3779b97f4a7c15ULL, __ATOMIC_RELAXED);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return (z ^ (z >> 31)) % n;
 }
 
 /* A random piece of present pages of a range; 0 when there is none. */
@@ -64,33 +68,65 @@ static unsigned int pick_pages(const struct table_entry *e, uint64_t *start)
 	return 0;
 }
 
-static void step(void)
+/*
+ * Moves a piece of one of the ranges. Without the lock: a page that is forked
+ * may have to wait for the program, which must not wait for us then.
+ */
+static bool move_some(const struct table_entry *e, unsigned int n)
 {
-	struct table_entry e;
 	uint64_t start, moved;
-	unsigned int pages;
+	unsigned int i, pages = 0;
+
+	for (i = 0; i < n && !pages; i++)
+		pages = pick_pages(&e[i], &start);
+	if (!pages)
+		return false;
+	moved = device_migrate(start, start + pages * PAGE);
+	__atomic_fetch_add(&shim.n.migrations, moved, __ATOMIC_RELAXED);
+	return moved;
+}
+
+/* Ranges to look for pages in; the lock is held. */
+static unsigned int pick_ranges(struct table_entry *e)
+{
+	if (!table_size())
+		return 0;
+	for (unsigned int i = 0; i < TRIES; i++)
+		e[i] = *table_nth(random_below(table_size()));
+	return TRIES;
+}
+
+/* True when pages were moved. */
+static bool step(void)
+{
+	struct table_entry e[TRIES];
+	unsigned int n;
 
 	if (!shim_lock())
-		return;
+		return false;
 	if (shim.heap)
 		shim_follow_heap();
 	shim.n.fault_backs += device_fault_backs();
-	if (!table_size()) {
-		shim_unlock();
-		return;
-	}
-	e = *table_nth(random_below(table_size()));
+	n = pick_ranges(e);
 	shim_unlock();
+	return move_some(e, n);
+}
 
-	/*
-	 * Without the lock: a page that is write-protected or forked may wait for
-	 * the program, which must not wait for us then.
-	 */
-	pages = pick_pages(&e, &start);
-	if (!pages)
+void chaos_stir(uint64_t start, uint64_t end)
+{
+	struct table_entry e[TRIES];
+	struct shim_guard g;
+	unsigned int n;
+
+	if (shim.mode != SHIM_CHAOS || random_below(2) || !shim_enter(&g))
 		return;
-	moved = device_migrate(start, start + pages * PAGE);
-	__atomic_fetch_add(&shim.n.migrations, moved, __ATOMIC_RELAXED);
+	n = pick_ranges(e);
+	if (n && table_overlaps(start, end)) {
+		e[0].start = start & -PAGE;
+		e[0].end = (end + PAGE - 1) & -PAGE;
+	}
+	shim_leave(&g);
+	move_some(e, n);
 }
 
 static uint64_t now_ns(void)
@@ -101,14 +137,19 @@ static uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* The program is to get most of the time, however slow moving is. */
-static void rest(uint64_t begin)
+/*
+ * The program is to get at least half of the time, however slow moving is. Where
+ * there is nothing to move, it is left alone more and more.
+ */
+static void rest(uint64_t begin, unsigned int misses)
 {
-	uint64_t ns = (now_ns() - begin) * 4;
+	uint64_t ns = shim.pause_us * 1000ULL;
 	struct timespec ts;
 
-	if (ns < shim.pause_us * 1000ULL)
-		ns = shim.pause_us * 1000ULL;
+	if (misses)
+		ns <<= misses < 128 ? misses / 32 : 4;
+	else if (now_ns() - begin > ns)
+		ns = now_ns() - begin;
 	ts.tv_sec = ns / 1000000000;
 	ts.tv_nsec = ns % 1000000000;
 	raw(SYS_nanosleep, &ts, NULL);
@@ -116,12 +157,15 @@ static void rest(uint64_t begin)
 
 static __attribute__((noreturn, used)) void chaos_main(void)
 {
+	unsigned int misses = 0;
+
 	raw(SYS_prctl, PR_SET_NAME, "uffdvram-chaos");
+	raw(SYS_prctl, PR_SET_TIMERSLACK, 1);
 	while (shim.mode == SHIM_CHAOS) {
 		uint64_t begin = now_ns();
 
-		step();
-		rest(begin);
+		misses = step() ? 0 : misses + 1;
+		rest(begin, misses);
 	}
 	while (1)
 		raw(SYS_exit, 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What the program calls instead of libc's: the calls that make and unmake
+ * What the program calls instead of libc's: the calls that make, unmake and change
  * memory. The call itself comes first, the books after it: so memory in VRAM is
  * unmapped and moved while it is in VRAM, and nothing is to be undone when a call
  * fails. Nobody else's mmap() comes in between, for all wait for the lock.
@@ -59,6 +59,7 @@ long hook_munmap(long addr, long len)
 	struct shim_guard g;
 	long ret;
 
+	chaos_stir(addr, addr + len);
 	if (!shim_enter(&g))
 		return raw(SYS_munmap, addr, len);
 	ret = raw(SYS_munmap, addr, len);
@@ -92,6 +93,7 @@ long hook_mremap(long addr, long old, long size, long flags, long to)
 	struct shim_guard g;
 	long ret;
 
+	chaos_stir(addr, addr + old);
 	if (!shim_enter(&g))
 		return raw6(SYS_mremap, addr, old, size, flags, to, 0);
 	ret = raw6(SYS_mremap, addr, old, size, flags, to, 0);
@@ -137,6 +139,30 @@ EXPORT void *mremap(void *addr, size_t old, size_t size, int flags, ...)
 	return (void *)with_errno(hook_mremap((long)addr, old, size, flags, to));
 }
 
+EXPORT int madvise(void *addr, size_t len, int advice)
+{
+	chaos_stir((uint64_t)addr, (uint64_t)addr + len);
+	return with_errno(raw(SYS_madvise, addr, len, advice));
+}
+
+EXPORT int mprotect(void *addr, size_t len, int prot)
+{
+	chaos_stir((uint64_t)addr, (uint64_t)addr + len);
+	return with_errno(raw(SYS_mprotect, addr, len, prot));
+}
+
+EXPORT int mlock(const void *addr, size_t len)
+{
+	chaos_stir((uint64_t)addr, (uint64_t)addr + len);
+	return with_errno(raw(SYS_mlock, addr, len));
+}
+
+EXPORT int munlock(const void *addr, size_t len)
+{
+	chaos_stir((uint64_t)addr, (uint64_t)addr + len);
+	return with_errno(raw(SYS_munlock, addr, len));
+}
+
 /* Like fork(), for those who make processes by themselves. */
 static long hook_clone(long n, const long *a, uint64_t flags)
 {
@@ -179,6 +205,8 @@ static long dispatch(long n, const long *a)
 	case SYS_exit_group:
 		shim_report();
 		break;
+	default:
+		chaos_stir(0, 0);
 	}
 	return raw6(n, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -56,6 +57,19 @@ static int with_errno(long ret)
 		return ret;
 	errno = -ret;
 	return -1;
+}
+
+/* Userfaultfd and PAGEMAP_SCAN speak ioctl: pages move just before. */
+EXPORT int ioctl(int fd, unsigned long cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	chaos_stir(0, 0);
+	return with_errno(raw(SYS_ioctl, fd, cmd, arg));
 }
 
 EXPORT int close(int fd)

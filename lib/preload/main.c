@@ -143,6 +143,7 @@ static void heap_find(void)
 
 void shim_fork_prepare(void)
 {
+	chaos_stir(0, 0);
 	fork_entered = shim_enter(&fork_guard);
 }
 

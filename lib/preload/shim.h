@@ -69,6 +69,8 @@ void table_register_anew(void);
 
 /* chaos.c */
 void chaos_start(void);
+/* Maybe moves pages of [start, end) if there is a range, else any; no lock held. */
+void chaos_stir(uint64_t start, uint64_t end);
 
 /* main.c */
 struct shim_guard {

@@ -11,6 +11,7 @@ function put(status, name) {
 	gsub(/^[ -]+|[ \t\r]+$/, "", name)
 	gsub(/[ \t]+/, "_", name)
 	gsub(/0x[0-9a-f]+/, "ADDR", name)
+	sub(/Extra_pages_[0-9].*/, "Extra_pages", name)
 	if (name == "")
 		name = "case"
 	seen[name]++
@@ -41,6 +42,19 @@ function group_end() {
 	sub(/# XFAIL/, "", line)
 	put(status, line)
 	tap = 1
+	next
+}
+
+# Last words.
+/^Bail out! / && !/tests failed/ {
+	put("not", "Bail out " substr($0, 11))
+	next
+}
+/^(# )?ERROR: / {
+	line = $0
+	sub(/^(# )?ERROR: /, "ERROR ", line)
+	gsub(/[0-9]+/, "N", line)
+	put("not", line)
 	next
 }
 
