@@ -204,6 +204,9 @@ static void change_memory(struct racer *r)
 	case 0:
 		ok = mremap(mem, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, r->buf) ==
 		     r->buf;
+		/* Older kernels do not move pieces of several mappings at once. */
+		if (!ok && errno == EFAULT)
+			return;
 		ok = ok && words_known(r->buf, mem, n * PAGE);
 		ok = ok && mremap(r->buf, n * PAGE, n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
 				  mem) == mem;
@@ -287,18 +290,21 @@ static void write_all(struct racer *r)
 TEST_F(copy, forks_meanwhile)
 {
 	uint64_t slots = uv_stat("copy_written"), ram = uv_stat("copy_ram");
-	uint64_t end = now_ms() + 4000;
 	struct racer r[4];
-	int i;
+	int i, run;
 
 	fill_pages(self->mem, LEN, 0);
 	for (i = 0; i < 4; i++)
 		r[i] = (struct racer){ .fd = self->fd, .mem = self->mem, .seed = 55 + i,
-				       .end = end, .buf = map_small(LEN),
-				       .once = fork_child };
+				       .buf = map_small(LEN), .once = fork_child };
 	r[0].once = write_all;
 	r[1].once = move_in;
-	ASSERT_EQ(0, threads_run(4, racer_run, r, sizeof(*r)));
+	/* A slow machine forks again before anything is written in place. */
+	for (run = 0; run < 8 && (!run || slots == uv_stat("copy_written")); run++) {
+		for (i = 0; i < 4; i++)
+			r[i].end = now_ms() + 4000;
+		ASSERT_EQ(0, threads_run(4, racer_run, r, sizeof(*r)));
+	}
 	report(_metadata, r, 4);
 	EXPECT_LT(slots, uv_stat("copy_written"));
 	EXPECT_LT(ram, uv_stat("copy_ram"));
