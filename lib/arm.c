@@ -216,9 +216,10 @@ static int arm_register(const struct uffdvram_range *range, int uffd, uint32_t f
 	}
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg)) {
 		err = errno;
-		uffdvram_log(arm_log(range), LOG_ERR, "UFFDIO_REGISTER: %s%s",
-			     strerrordesc_np(err) ?: "unknown error",
-			     err == EBUSY ? ": another userfaultfd watches memory of the range, and memory takes only one: adopt that one" : "");
+		uffdvram_log(arm_log(range), LOG_ERR, "UFFDIO_REGISTER: %s",
+			     err == EBUSY ?
+			     "another userfaultfd watches memory of the range: adopt that one" :
+			     strerrordesc_np(err) ?: "unknown error");
 		return -err;
 	}
 	if (need & ~reg.ioctls) {
