@@ -30,6 +30,9 @@ int cmd_main(struct session *s, int argc, char **argv)
 		{ "range", cmd_range },
 		{ "move", cmd_move },
 		{ "map", cmd_map },
+		{ "events", cmd_events },
+		{ "stats", cmd_stats },
+		{ "doctor", cmd_doctor },
 		{ "batch", cmd_batch },
 	};
 

@@ -49,15 +49,21 @@ static int needs_batch(struct session *s, const char *cmd)
 			     cmd);
 }
 
-static int add_one(struct session *s, const struct target *t, uint32_t pool_number)
+/* What is to be said of all ranges of one "range add". */
+struct how {
+	uint32_t pool;		/* its number; 0: none */
+	uint32_t flags;		/* UFFDVRAM_RANGE_* */
+};
+
+static int add_one(struct session *s, const struct target *t, const struct how *how)
 {
-	struct uffdvram_range_opts opts = { .size = sizeof(opts) };
+	struct uffdvram_range_opts opts = { .size = sizeof(opts), .flags = how->flags };
 	struct uffdvram_range *range;
 	char text[TARGET_TEXT_MAX];
 	int ret = 0;
 
-	if (pool_number)
-		ret = uffdvram_pool_wrap(&opts.pool, s->ctx, pool_number);
+	if (how->pool)
+		ret = uffdvram_pool_wrap(&opts.pool, s->ctx, how->pool);
 	if (!ret) {
 		ret = uffdvram_range_register(&range, s->ctx, t->addr, t->len, &opts);
 		uffdvram_pool_free(opts.pool);
@@ -69,18 +75,18 @@ static int add_one(struct session *s, const struct target *t, uint32_t pool_numb
 	}
 	if (ret)
 		return session_fail(s, "range add", ret, "%s of process %d, pool %" PRIu32,
-				    target_text(text, t), (int)s->pid, pool_number);
+				    target_text(text, t), (int)s->pid, how->pool);
 	return CTL_OK;
 }
 
 /* All of them or none. */
-static int add_all(struct session *s, const struct targets *t, uint32_t pool)
+static int add_all(struct session *s, const struct targets *t, const struct how *how)
 {
 	size_t i, from = s->n_ranges;
 	int ret = CTL_OK;
 
 	for (i = 0; !ret && i < t->n; i++)
-		ret = add_one(s, &t->list[i], pool);
+		ret = add_one(s, &t->list[i], how);
 	if (!ret) {
 		ranges_print(s, from);
 		return CTL_OK;
@@ -100,7 +106,7 @@ static int add_parse_pool(struct session *s, int argc, char **argv, uint32_t *po
 	}
 	if (argc != 2 || strcmp(argv[0], "pool") || parse_u32(argv[1], pool))
 		return session_usage(s, "range add: usage: range add "
-				     "ADDR LEN|ADDR+LEN|anon:SIZE|largest [pool N]");
+				     "ADDR LEN|ADDR+LEN|anon:SIZE|largest [pool N] [--fault-events]");
 	return CTL_OK;
 }
 
@@ -108,15 +114,19 @@ static int range_add(struct session *s, int argc, char **argv)
 {
 	struct target one = { 0 };
 	struct targets t = { &one, 1 };
+	struct how how = { 0 };
 	int ret, used = 2;
-	uint32_t pool;
 
 	ret = needs_batch(s, "range add");
 	if (ret)
 		return ret;
+	if (argc > 1 && !strcmp(argv[argc - 1], "--fault-events")) {
+		how.flags = UFFDVRAM_RANGE_FAULT_EVENTS;
+		argc--;
+	}
 	if (argc >= 3 && strcmp(argv[2], "pool"))
 		used = 3;
-	ret = add_parse_pool(s, argc > used ? argc - used : 0, argv + used, &pool);
+	ret = add_parse_pool(s, argc > used ? argc - used : 0, argv + used, &how.pool);
 	if (ret)
 		return ret;
 	ret = session_ctx(s, "range add");
@@ -128,12 +138,12 @@ static int range_add(struct session *s, int argc, char **argv)
 		if (parse_size(argv[1], &one.addr) || parse_size(argv[2], &one.len))
 			return session_usage(s, "range add: \"%s %s\" is no ADDR LEN",
 					     argv[1], argv[2]);
-		return add_all(s, &t, pool);
+		return add_all(s, &t, &how);
 	}
 	ret = targets_find(s, "range add", argv[1], &t);
 	if (ret)
 		return ret;
-	ret = add_all(s, &t, pool);
+	ret = add_all(s, &t, &how);
 	targets_free(&t);
 	return ret;
 }

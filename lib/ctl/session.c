@@ -19,9 +19,9 @@ static const struct hint {
 	int err;
 	const char *text;
 } hints[] = {
-	{ "open", ENOENT, "is the module loaded? insmod uffdvram.ko" },
-	{ "open", ENXIO, "is the module loaded? insmod uffdvram.ko" },
-	{ "open", ENODEV, "is the module loaded? insmod uffdvram.ko" },
+	{ "open", ENOENT, "is the module loaded? insmod uffdvram.ko; see: doctor" },
+	{ "open", ENXIO, "is the module loaded? insmod uffdvram.ko; see: doctor" },
+	{ "open", ENODEV, "is the module loaded? insmod uffdvram.ko; see: doctor" },
 	{ "open", EACCES, "run as root, or as a user whom the node's mode lets in" },
 	{ "open", ENOTTY, "not the uffdvram device; see -d" },
 	{ "open", EPROTONOSUPPORT, "install the module and uffdvramctl of one release" },
@@ -40,11 +40,15 @@ static const struct hint {
 	{ "range add", EINVAL, "not page aligned, or not private anonymous: see /proc/PID/maps" },
 	{ "range add", ENOENT, "nothing is mapped in part of it: see /proc/PID/maps" },
 	{ "range add", EBUSY, "overlaps a range that this or another program registered" },
+	{ "range add", ENOSPC, "too many ranges in that process; see: info" },
+	{ "range add", EDQUOT, "over the quota of slots of this user; see: info" },
 	{ "range add", ENODEV, "no such pool; see: pool list" },
 	{ "range del", ENOENT, "the range is gone" },
 	{ "move", ENOENT, "in no range; see: range add" },
 	{ "move", ENODEV, "its range has no pool, or the pool is being detached" },
 	{ "move", EINVAL, "page aligned addresses are wanted" },
+	{ "events", EOPNOTSUPP, "this module has no events; see: info" },
+	{ "stats", ENOENT, "is the module loaded, and debugfs mounted? see: doctor" },
 	{ "map", EINVAL, "page aligned addresses are wanted" },
 	{ "", ESRCH, "the process has ended, or runs another program now" },
 	{ "", EPERM, "run as root" },

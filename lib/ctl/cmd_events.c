@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * uffdvramctl events, stats
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "json.h"
+#include "parse.h"
+
+#define STATS_PATH "/sys/kernel/debug/uffdvram/stats"
+
+static void event_json(const struct uffdvram_event *ev)
+{
+	bool pool = ev->type == UFFDVRAM_EVENT_POOL_PRESSURE;
+	struct json j = { .out = stdout };
+
+	json_open(&j, NULL, '{');
+	json_u64(&j, "seq", ev->seq);
+	json_u64(&j, "time_ns", ev->time_ns);
+	json_str(&j, "event", uffdvram_event_name(ev->type));
+	json_u64(&j, pool ? "pool" : "range", ev->range);
+	if (pool) {
+		json_u64(&j, "free", ev->len);
+		json_bool(&j, "full", ev->cause);
+	} else {
+		json_addr(&j, "addr", ev->addr);
+		json_u64(&j, "len", ev->len);
+	}
+	if (ev->type == UFFDVRAM_EVENT_RANGE_GONE)
+		json_str(&j, "cause", uffdvram_gone_name(ev->cause));
+	json_close(&j, '}');
+}
+
+static void event_text(const struct uffdvram_event *ev)
+{
+	char size[FORMAT_MAX];
+
+	format_size(size, ev->len);
+	printf("%" PRIu64 ".%06u %s: ", (uint64_t)ev->time_ns / 1000000000,
+	       (unsigned int)(ev->time_ns % 1000000000 / 1000), uffdvram_event_name(ev->type));
+	if (ev->type == UFFDVRAM_EVENT_POOL_PRESSURE)
+		printf("pool %" PRIu64 ", %s\n", (uint64_t)ev->range,
+		       ev->cause ? "full" : size);
+	else if (ev->type == UFFDVRAM_EVENT_RANGE_GONE && ev->cause == UFFDVRAM_GONE_EXIT)
+		printf("all, exit\n");
+	else
+		printf("range %" PRIu64 " 0x%" PRIx64 "+%s%s%s\n", (uint64_t)ev->range,
+		       (uint64_t)ev->addr, size,
+		       ev->type == UFFDVRAM_EVENT_RANGE_GONE ? ", " : "",
+		       ev->type == UFFDVRAM_EVENT_RANGE_GONE ? uffdvram_gone_name(ev->cause) : "");
+}
+
+/* Says so where the numbers have a gap: the module keeps only so many. */
+static void event_print(const struct session *s, const struct uffdvram_event *ev,
+			uint64_t *last)
+{
+	if (*last && ev->seq != *last + 1)
+		fprintf(stderr, "uffdvramctl: events: %" PRIu64 " were lost: nobody read them in time\n",
+			(uint64_t)ev->seq - *last - 1);
+	*last = ev->seq;
+	if (s->json)
+		event_json(ev);
+	else
+		event_text(ev);
+	fflush(stdout);
+}
+
+static int events_print(struct session *s, uint64_t n, int timeout_ms)
+{
+	struct uffdvram_event ev;
+	uint64_t last = 0;
+	size_t got;
+	int ret;
+
+	while (n) {
+		ret = uffdvram_event_read(s->ctx, &ev, 1, &got, timeout_ms);
+		if (ret == -EINTR)
+			continue;
+		if (ret == -EAGAIN)
+			return CTL_OK;
+		if (ret)
+			return session_fail(s, "events", ret, "process %d", (int)s->pid);
+		event_print(s, &ev, &last);
+		n--;
+		/* Nothing comes after this one. */
+		if (ev.type == UFFDVRAM_EVENT_RANGE_GONE && ev.cause == UFFDVRAM_GONE_EXIT)
+			return CTL_OK;
+	}
+	return CTL_OK;
+}
+
+int cmd_events(struct session *s, int argc, char **argv)
+{
+	uint64_t n = UINT64_MAX, nsec = 0;
+	int i, ret, timeout_ms = -1;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "-j"))
+			s->json = true;
+		else if (!strcmp(argv[i], "-n") && i + 1 < argc && !parse_size(argv[i + 1], &n))
+			i++;
+		else if (!strcmp(argv[i], "-t") && i + 1 < argc &&
+			 !parse_seconds(argv[i + 1], &nsec) && nsec / 1000000 <= INT_MAX)
+			timeout_ms = nsec / 1000000, i++;
+		else
+			return session_usage(s, "events: usage: events [-j] [-n N] [-t SECONDS]");
+	}
+	if (!s->batch)
+		return session_usage(s, "events: they tell of the ranges of a batch: use batch");
+	ret = session_ctx(s, "events");
+	return ret ?: events_print(s, n, timeout_ms);
+}
+
+int cmd_stats(struct session *s, int argc, char **argv)
+{
+	struct json j = { .out = stdout };
+	char line[256], name[64];
+	uint64_t value;
+	int ret = CTL_OK;
+	FILE *f;
+
+	if (argc > 1)
+		return session_usage(s, "stats: unexpected \"%s\"", argv[1]);
+	f = fopen(STATS_PATH, "re");
+	if (!f)
+		return session_fail(s, "stats", -errno, "%s", STATS_PATH);
+	if (s->json)
+		json_open(&j, NULL, '{');
+	while (!ret && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63s %" SCNu64, name, &value) != 2)
+			ret = session_error(s, "stats: %s: not understood: %s", STATS_PATH, line);
+		else if (s->json)
+			json_u64(&j, name, value);
+		else
+			printf("%-16s %" PRIu64 "\n", name, value);
+	}
+	if (s->json)
+		json_close(&j, '}');
+	if (!ret && ferror(f))
+		ret = session_fail(s, "stats", -EIO, "%s", STATS_PATH);
+	fclose(f);
+	return ret;
+}
