@@ -71,5 +71,5 @@ upstream_dir() {
 }
 
 upstream_programs() {
-	sed -n 's/^\([a-z][^ :]*\)[ :].*/\1/p' "$ROOT/selftests/upstream/programs" | uniq
+	sed -n 's/^\([a-z][^ ]*\) .*/\1/p' "$ROOT/selftests/upstream/programs"
 }

@@ -118,7 +118,8 @@ void chaos_stir(uint64_t start, uint64_t end)
 	struct shim_guard g;
 	unsigned int n;
 
-	if (shim.mode != SHIM_CHAOS || random_below(2) || !shim_enter(&g))
+	if (shim.mode != SHIM_CHAOS || random_below(100) >= shim.stir ||
+	    !shim_enter(&g))
 		return;
 	n = pick_ranges(e);
 	if (n && table_overlaps(start, end)) {
@@ -165,6 +166,7 @@ static __attribute__((noreturn, used)) void chaos_main(void)
 		uint64_t begin = now_ns();
 
 		misses = step() ? 0 : misses + 1;
+		report_update();
 		rest(begin, misses);
 	}
 	while (1)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioctl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -59,7 +60,10 @@ static int with_errno(long ret)
 	return -1;
 }
 
-/* Userfaultfd and PAGEMAP_SCAN speak ioctl: pages move just before. */
+/*
+ * Userfaultfd speaks ioctl: pages move just before. Not so before PAGEMAP_SCAN:
+ * programs compare it with what they have read from pagemap just now.
+ */
 EXPORT int ioctl(int fd, unsigned long cmd, ...)
 {
 	va_list ap;
@@ -68,7 +72,8 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, long);
 	va_end(ap);
-	chaos_stir(0, 0);
+	if (_IOC_TYPE(cmd) != 'f')
+		chaos_stir(0, 0);
 	return with_errno(raw(SYS_ioctl, fd, cmd, arg));
 }
 

@@ -77,41 +77,17 @@ void shim_leave(const struct shim_guard *g)
 	raw(SYS_rt_sigprocmask, SIG_SETMASK, &g->sigmask, NULL, sizeof(g->sigmask));
 }
 
-/* The line of text of the counts, to the report file or to stderr. */
-static void report_print(const struct shim_counts *n)
-{
-	char line[160];
-	long fd = -1;
-	int len;
-
-	len = snprintf(line, sizeof(line),
-		       "uffdvram-preload: pid %d migrations %llu fault-backs %llu ranges %llu refused %llu\n",
-		       shim.pid, (unsigned long long)n->migrations,
-		       (unsigned long long)n->fault_backs, (unsigned long long)n->ranges,
-		       (unsigned long long)n->refused);
-	if (shim.report)
-		fd = raw(SYS_open, shim.report, O_WRONLY | O_APPEND | O_CLOEXEC);
-	if (fd < 0) {
-		raw(SYS_write, STDERR_FILENO, line, len);
-		return;
-	}
-	raw(SYS_write, fd, line, len);
-	raw(SYS_close, fd);
-}
-
 /* Once per process: the last thing that the shim does. */
 void shim_report(void)
 {
 	struct shim_guard g;
-	struct shim_counts n;
 
 	if (!shim_enter(&g))
 		return;
 	shim.n.fault_backs += device_fault_backs();
-	n = shim.n;
 	shim.mode = SHIM_OFF;
+	report_end();
 	shim_leave(&g);
-	report_print(&n);
 }
 
 void shim_follow_heap(void)
@@ -161,10 +137,12 @@ void shim_fork_child(void)
 	device_close();
 	shim.n = (struct shim_counts){ 0 };
 	shim.pid = raw(SYS_getpid);
-	if (!shim.follow || device_open())
+	if (!shim.follow || device_open()) {
 		shim.mode = SHIM_OFF;
-	else
+	} else {
 		table_register_anew();
+		report_begin();
+	}
 	if (shim.mode == SHIM_CHAOS)
 		chaos_start();
 	shim_leave(&fork_guard);
@@ -190,6 +168,7 @@ static void settings(void)
 	shim.heap = env_number("UFFDVRAM_PRELOAD_HEAP", 0);
 	shim.follow = env_number("UFFDVRAM_PRELOAD_FORK", 1);
 	shim.pause_us = env_number("UFFDVRAM_PRELOAD_PAUSE", 200);
+	shim.stir = env_number("UFFDVRAM_PRELOAD_STIR", 50);
 	shim.step = env_number("UFFDVRAM_PRELOAD_STEP", 64);
 	if (shim.step < 1 || shim.step > 64)
 		shim.step = 64;
@@ -229,6 +208,7 @@ static __attribute__((constructor)) void shim_start(void)
 	if (shim.heap)
 		heap_find();
 	pthread_atfork(shim_fork_prepare, shim_fork_parent, shim_fork_child);
+	report_begin();
 	shim.mode = shim.mode_wanted;
 	if (shim.mode == SHIM_CHAOS)
 		chaos_start();

@@ -3,7 +3,7 @@
  * shim.h: what the parts of libuffdvram-preload share.
  *
  * hooks (what the program calls) > main (start, fork, end) > chaos (the thread)
- * > table (which memory is registered) > device (the ioctls) > raw.h
+ * > table (which memory is registered), report > device (the ioctls) > raw.h
  */
 #ifndef UFFDVRAM_PRELOAD_SHIM_H
 #define UFFDVRAM_PRELOAD_SHIM_H
@@ -36,8 +36,11 @@ struct shim {
 	bool heap;		/* the brk heap, too */
 	bool follow;		/* children of fork, too */
 	unsigned int pause_us;	/* between two steps of the thread */
+	unsigned int stir;	/* calls of a hundred that move pages first */
 	unsigned int step;	/* pages that a step moves at most */
 	const char *report;	/* a file instead of stderr */
+	int64_t report_at;	/* where our line is in it, or -1 */
+	uint64_t reported;	/* migrations and fault-backs that the line tells of */
 	struct shim_counts n;
 };
 
@@ -53,6 +56,11 @@ struct uffdvram_region;
 unsigned int device_query(uint64_t start, uint64_t end, struct uffdvram_region *vec,
 			  unsigned int n);
 uint64_t device_fault_backs(void);
+
+/* report.c */
+void report_begin(void);
+void report_update(void);
+void report_end(void);
 
 /* table.c: the caller holds the lock. */
 struct table_entry {

@@ -41,7 +41,8 @@ function status_of(name, other) {
 	if ((run, name) in chaos)
 		return chaos[run, name]
 	for (other in all)
-		if (chaos[run, other] == "skip" && index(other, name "_") == 1)
+		if ((run, other) in chaos && chaos[run, other] == "skip" &&
+		    index(other, name "_") == 1)
 			return "skip"
 	return "missing"
 }
@@ -111,6 +112,8 @@ END {
 			print "native", name
 		else if (!(name in verdict) && good[name])
 			print "same", name
+		else if (!(name in verdict) && (why = listed(name)) != "")
+			print "listed", name, "unseen", why
 		else if (!(name in verdict))
 			print "unseen", name
 	}
