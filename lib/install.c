@@ -145,6 +145,23 @@ static bool queue_take(struct uffdvram_range *range, uint64_t max, uint64_t *off
 }
 
 /*
+ * As in->fill(), for a piece that may span several mappings: the kernel takes only
+ * pieces of one, and says ENOENT otherwise. Where the mappings end it does not say.
+ */
+static int64_t install_some(const struct install *in, uint64_t addr, uint64_t len)
+{
+	uint64_t page = in->range->handle.ctx->page;
+	int64_t n;
+
+	for (;;) {
+		n = in->fill(in, addr, len);
+		if (n != -ENOENT || len == page)
+			return n;
+		len = (len / 2 + page - 1) & ~(page - 1);
+	}
+}
+
+/*
  * Goes through the piece. What is there already stays; its waiters are woken at the
  * end, for whoever put it there need not have known of them.
  */
@@ -156,7 +173,7 @@ static int install_all(struct install *in)
 
 	while (in->sum.done < in->len) {
 		at = in->off + in->sum.done;
-		n = in->fill(in, in->range->handle.addr + at, in->len - in->sum.done);
+		n = install_some(in, in->range->handle.addr + at, in->len - in->sum.done);
 		if (n > 0) {
 			if (in->flags & UFFDVRAM_INSTALL_QUEUE)
 				queue_add(in->range, at, n);
