@@ -21,7 +21,7 @@ static char out[16384];
 /* Runs a line of shell; its exit status, and in out both of its outputs. */
 static int run(const char *fmt, ...)
 {
-	char line[2048];
+	char line[4096];
 	size_t n = 0, got;
 	va_list ap;
 	int status;
@@ -215,6 +215,88 @@ TEST_F(ctl, wait_ends_with_the_process)
 	EXPECT_TRUE(says("ESRCH"));
 }
 
+TEST_F(ctl, events)
+{
+	ASSERT_EQ(0, run("uffdvramctl -p %d batch <<end\n"
+			 "pool attach sim 8M\n"
+			 "range add 0x%lx 4M --fault-events\n"
+			 "events -t 0.1\n"
+			 "echo moved\n"
+			 "move in all\n"
+			 "move in all\n"
+			 "map\n"		/* which touches nothing */
+			 "events -t 0.1\n"
+			 "echo silent\n"
+			 "end\n", self->pid, self->addr));
+	/* Nobody touched it. */
+	EXPECT_EQ(NULL, strstr(out, "fault_back"));
+	/* A target that is killed meanwhile is gone, and that is the last event. */
+	ASSERT_EQ(0, run("printf 'pool attach sim 8M\n"
+			 "range add 0x%lx 4M\n"
+			 "echo begun\nevents -t 20\necho over\n' | "
+			 "uffdvramctl -p %d batch | "
+			 "(while read line; do echo \"$line\"; "
+			 "if [ \"$line\" = begun ]; then kill -9 %d; fi; done)",
+			 self->addr, self->pid, self->pid));
+	EXPECT_TRUE(says(" range_gone: all, exit\n"));
+	EXPECT_TRUE(says("over\n"));
+	EXPECT_EQ(2, run("uffdvramctl -p %d events", self->pid));
+	EXPECT_TRUE(says("use batch"));
+}
+
+/* Its own memory, in a context that it was given, is touched by the target. */
+TEST_F(ctl, faults_are_told)
+{
+	ASSERT_EQ(0, run("printf 'pool attach sim 8M\nrange add 0x%lx 4M --fault-events\n"
+			 "move in all\necho begun\nevents -j -n 1 -t 20\n' | "
+			 "uffdvramctl -p %d batch | "
+			 "(while read line; do echo \"$line\"; if [ \"$line\" = begun ]; then "
+			 "dd if=/proc/%d/mem bs=4096 count=1 skip=%lu of=/dev/null; fi; done)",
+			 self->addr, self->pid, self->pid, self->addr / PAGE));
+	EXPECT_TRUE(says("\"event\":\"fault_back\",\"range\":1,\"addr\":\"0x"));
+	EXPECT_EQ(1, child_step(&self->target, 1));
+}
+
+TEST(stats)
+{
+	ASSERT_EQ(0, run("uffdvramctl stats"));
+	EXPECT_TRUE(says("slots_allocated "));
+	ASSERT_EQ(0, run("uffdvramctl -j stats"));
+	EXPECT_TRUE(says("{\"slots_allocated\":"));
+	EXPECT_EQ(2, run("uffdvramctl stats more"));
+}
+
+TEST_F(ctl, doctor)
+{
+	unsigned int n;
+
+	/* A test VM has all that it takes; without a pool is a warning. */
+	ASSERT_EQ(0, run("uffdvramctl doctor"));
+	EXPECT_TRUE(says("ok    module        live (the module is loaded and fits)\n"));
+	EXPECT_TRUE(says("ok    kernel        has device-private memory\n"));
+	EXPECT_TRUE(says("ok    userfaultfd   "));
+	EXPECT_TRUE(says(" 0 failed\n"));
+	ASSERT_EQ(0, run("uffdvramctl -p %d doctor", self->pid));
+	EXPECT_TRUE(says("ok    process       its largest private memory has "));
+	EXPECT_TRUE(says("ok    pinned        nothing\n"));
+	ASSERT_EQ(0, run("uffdvramctl -j doctor"));
+	EXPECT_TRUE(says("[{\"check\":\"module\",\"verdict\":\"ok\","));
+
+	ASSERT_EQ(0, run("echo 0 > /sys/module/uffdvram/parameters/open_pid; "
+			 "uffdvramctl doctor; r=$?; "
+			 "echo 1 > /sys/module/uffdvram/parameters/open_pid; exit $r"));
+	EXPECT_TRUE(says(": echo 1 > /sys/module/uffdvram/parameters/open_pid\n"));
+	EXPECT_EQ(1, run("uffdvramctl -d /dev/null doctor"));
+	EXPECT_TRUE(says("fail  module        live (the module is loaded, but /dev/null "));
+	EXPECT_TRUE(says("(ENOTTY)"));
+	EXPECT_EQ(1, run("uffdvramctl -p 99999999 doctor"));
+	EXPECT_TRUE(says("fail  process       99999999 cannot be looked at: ENOENT"));
+	ASSERT_EQ(0, run("uffdvramctl pool attach sim 2M --shared"));
+	ASSERT_EQ(1, sscanf(out, "pool %u", &n));
+	ASSERT_EQ(0, run("uffdvramctl doctor; uffdvramctl pool detach %u", n));
+	EXPECT_TRUE(says("ok    pools         "));
+}
+
 TEST(processes_that_cannot_be)
 {
 	EXPECT_EQ(1, run("uffdvramctl -p 2 map"));	/* a kernel thread */
@@ -236,10 +318,11 @@ TEST(wrong_commands)
 		"range del", "range del x", "range del 0", "range list all", "map -w 0",
 		"map -w 513", "map -w", "map 1 2", "map --wide", "map 0x1001+4K",
 		"map 0xffffffffffffffff+1", "move in", "move up all", "move in x", "batch",
-		"sleep", "sleep -1", "wait 1",
+		"sleep", "sleep -1", "wait 1", "events -n", "events -t -1", "events 1",
+		"range add anon:1M --fault-events", "stats 1", "doctor 1",
 	};
 	const size_t n = sizeof(wrong) / sizeof(*wrong);
-	char lines[1024] = "", *end = lines, *p = out;
+	char lines[2048] = "", *end = lines, *p = out;
 	size_t i;
 
 	for (i = 0; i < n; i++)
