@@ -173,6 +173,9 @@ static bool run_tests(FILE *list)
 		report(name, &res);
 		if (res.stuck)
 			return false;
+		/* What it started must not be in the way of the next ones. */
+		if (res.timed_out)
+			kill(-1, SIGKILL);
 	}
 	return true;
 }
