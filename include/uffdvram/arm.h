@@ -219,8 +219,8 @@ struct uffdvram_installed {
  * @res: in: res->size; out: the rest. May be NULL
  *
  * Each page appears whole, at once. A page that is there already is no error, and is
- * left alone; poison is no page, and is replaced. Who waits for any of the pages handled is woken, also for those that
- * were there already.
+ * left alone; poison is no page, and is replaced. Who waits for any of the pages
+ * handled is woken, also for those that were there already.
  *
  * @src must not be memory that the same thread would have to install.
  *
