@@ -100,6 +100,9 @@ FIXTURE(qemu)
 
 FIXTURE_SETUP(qemu)
 {
+	/* The kernels with sanitizers have it, and no other. */
+	if (!access("/sys/kernel/debug/kmemleak", F_OK))
+		SKIP(return, "QEMU takes too long here");
 	ASSERT_EQ(0, access("/dev/kvm", R_OK | W_OK));
 	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, system("rm -rf " DIR " && cp -r /files/recipe " DIR));
@@ -151,7 +154,7 @@ TEST_F_TIMEOUT(qemu, manager, 290)
 	EXPECT_EQ(0, script("manager"));
 	expect_right(_metadata, self);
 	EXPECT_EQ(self->pages_in, self->out.program);
-	EXPECT_LT(GUEST_PAGES / 4, self->out.program);
+	EXPECT_LT(GUEST_PAGES / 8, self->out.program);
 }
 
 /* QEMU maps the device by itself. */
