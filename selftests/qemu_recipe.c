@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* TIMEOUT: 300 */
+/* TIMEOUT: 600 */
 /* FILES: build/vmm/recipe build/vmm/initrd /kernels/stock/bzImage */
 /* PROGRAMS: /usr/bin/qemu-system-x86_64 /usr/share/seabios/bios-256k.bin */
 /* PROGRAMS: /usr/share/qemu/kvmvapic.bin /usr/share/qemu/linuxboot_dma.bin */
