@@ -5,6 +5,7 @@
  * handler, whatever the other threads do to the context meanwhile.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -183,6 +184,8 @@ TEST_F(armed, signals_at_any_time)
 	unsigned int i;
 	void *failed;
 
+	/* Who stands on a handle that is freed too early falls. */
+	mallopt(M_PERTURB, 0x5a);
 	churn.ctx = self->ctx;
 	churn.addr = ADDR(self->mem);
 	churn.range = self->range;
