@@ -158,33 +158,41 @@ void lru_drain(void)
 
 /*
  * Pages that some CPU has just put on a list, or is about to take off one, have
- * a reference too many for a moment: those are tried again.
+ * a reference too many for a moment: those are tried again, for five seconds.
  */
-static long migrate_all(int fd, const void *addr, size_t len, uint32_t flags)
+long move_all(int fd, const void *addr, size_t len, uint32_t flags,
+	      struct uffdvram_migrate *out)
 {
 	struct uffdvram_migrate m;
-	int ret;
+	int tries, why, ret;
 
-	for (int i = 0; i < 50; i++) {
+	for (tries = 0; tries < 250; tries++) {
 		ret = uv_migrate(fd, addr, len, flags, &m);
+		if (out)
+			*out = m;
 		if (ret)
 			return ret;
 		if (!m.stayed[UFFDVRAM_STAY_PINNED] && !m.stayed[UFFDVRAM_STAY_BUSY])
-			break;
+			return m.moved + m.already;
 		lru_drain();
 		sleep_ms(20);
+	}
+	for (why = 0; why < UFFDVRAM_STAY_MAX_; why++) {
+		if (m.stayed[why])
+			printf("# move_all: %llu pages stayed, reason %d, first 0x%llx\n",
+			       m.stayed[why], why, m.first[why]);
 	}
 	return m.moved + m.already;
 }
 
 long uv_to_vram(int fd, const void *addr, size_t len)
 {
-	return migrate_all(fd, addr, len, 0);
+	return move_all(fd, addr, len, 0, NULL);
 }
 
 long uv_to_ram(int fd, const void *addr, size_t len)
 {
-	return migrate_all(fd, addr, len, UFFDVRAM_MIGRATE_TO_RAM);
+	return move_all(fd, addr, len, UFFDVRAM_MIGRATE_TO_RAM, NULL);
 }
 
 int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,

@@ -50,19 +50,23 @@ int uv_query_vec(int fd, struct uffdvram_query *q, struct uffdvram_region *vec,
 /** uv_in_vram - how many of these pages live in VRAM, or -errno */
 long uv_in_vram(int fd, const void *addr, size_t len);
 /**
- * uv_to_vram, uv_to_ram - pages there afterwards (moved + already), or -errno
- *
- * Unlike uv_migrate() they try again while pages are pinned or busy, for a second,
- * with an lru_drain() each time.
- */
-long uv_to_vram(int fd, const void *addr, size_t len);
-long uv_to_ram(int fd, const void *addr, size_t len);
-/**
  * lru_drain - have all CPUs put the pages that they are about to put on lists there
  *
  * While they wait for it, a reference is held that looks like a pin. For root.
  */
 void lru_drain(void);
+/**
+ * move_all - MIGRATE, repeated while pages are pinned or busy, for five seconds
+ *
+ * A reference of an LRU batch on another CPU looks like a pin: a few pages may
+ * stay at the first try; see lru_drain(). @out, the last result, may be NULL.
+ * Returns pages there afterwards (moved + already), or -errno.
+ */
+long move_all(int fd, const void *addr, size_t len, uint32_t flags,
+	      struct uffdvram_migrate *out);
+/** uv_to_vram, uv_to_ram - move_all() there */
+long uv_to_vram(int fd, const void *addr, size_t len);
+long uv_to_ram(int fd, const void *addr, size_t len);
 /** uv_copy - COPY between pages and @buf; @done, bytes copied, may be NULL */
 int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,
 	    uint64_t *done);

@@ -42,26 +42,6 @@ bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m)
 	return true;
 }
 
-long move_all(int fd, const void *addr, size_t len, uint32_t flags,
-	      struct uffdvram_migrate *out)
-{
-	struct uffdvram_migrate m;
-	int tries, ret;
-
-	for (tries = 0; tries < 20; tries++) {
-		ret = uv_migrate(fd, addr, len, flags, &m);
-		if (out)
-			*out = m;
-		if (ret)
-			return ret;
-		if (!m.stayed[UFFDVRAM_STAY_PINNED] && !m.stayed[UFFDVRAM_STAY_BUSY])
-			break;
-		lru_drain();
-		sleep_ms(20);
-	}
-	return m.moved + m.already;
-}
-
 void sim_calm(void)
 {
 	static const char * const files[] = {

@@ -29,16 +29,6 @@ void *map_aligned(size_t len);
  */
 bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m);
 
-/**
- * move_all - MIGRATE, repeated while pages stay for a passing reason
- *
- * A reference of an LRU batch on another CPU looks like a pin: a few pages may
- * stay at the first try. @out is the last result. Returns pages there
- * afterwards, or -errno.
- */
-long move_all(int fd, const void *addr, size_t len, uint32_t flags,
-	      struct uffdvram_migrate *out);
-
 /** sim_calm - no injected failure, no delay */
 void sim_calm(void);
 

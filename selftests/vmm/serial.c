@@ -22,8 +22,10 @@ void serial_out(struct serial *s, unsigned int reg, uint8_t value)
 			s->divisor = (s->divisor & 0xff00) | value;
 			break;
 		}
-		if (!(s->mcr & UART_MCR_LOOP))
+		if (!(s->mcr & UART_MCR_LOOP)) {
 			putchar(value);
+			s->mid_line = value != '\n';
+		}
 		s->thr_irq = true;
 		break;
 	case UART_IER:
@@ -96,4 +98,11 @@ uint8_t serial_in(struct serial *s, unsigned int reg)
 bool serial_irq(const struct serial *s)
 {
 	return s->thr_irq && (s->ier & UART_IER_THRI);
+}
+
+void serial_end(struct serial *s)
+{
+	if (s->mid_line)
+		putchar('\n');
+	s->mid_line = false;
 }

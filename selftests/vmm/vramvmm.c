@@ -144,6 +144,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)(ram.bytes >> 20), uffdvram_pool_number(ram.pool), mon.percent);
 	status = vcpu_run(&cpu, &ram);
 	monitor_stop(&mon);
+	serial_end(&cpu.serial);
 	say_figures(&mon);
 	return status;
 }

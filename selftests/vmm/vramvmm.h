@@ -74,12 +74,15 @@ struct serial {
 	uint8_t ier, lcr, mcr, scr, fcr;
 	uint16_t divisor;
 	bool thr_irq;		/* the transmitter is empty, and has not said so */
+	bool mid_line;		/* of the output */
 };
 
 void serial_out(struct serial *s, unsigned int reg, uint8_t value);
 uint8_t serial_in(struct serial *s, unsigned int reg);
 /* serial_irq - level of its interrupt line */
 bool serial_irq(const struct serial *s);
+/* serial_end - nothing more will come: end the line that was begun */
+void serial_end(struct serial *s);
 
 /* ram.c */
 
