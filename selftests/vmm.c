@@ -195,8 +195,8 @@ TEST_F_TIMEOUT(vmm, own_pool, 290)
 	struct vmm v;
 
 	EXPECT_EQ(0, vmm_run(&v, ARGV("--kernel", KERNEL, "--initrd", INITRD, "--mem", "128",
-				      "--vram", "30", "--append", GUEST_APPEND "4")));
-	expect_healthy(_metadata, &v, 4);
+				      "--vram", "15", "--append", GUEST_APPEND "2")));
+	expect_healthy(_metadata, &v, 2);
 	/* The module counted the same. */
 	EXPECT_EQ(v.said.moved, uv_stat("pages_in") - self->pages_in);
 	EXPECT_EQ(v.said.back, uv_stat("fault_pages") - self->fault_pages);
@@ -211,11 +211,11 @@ TEST_F_TIMEOUT(vmm, saved_image_shared_pool, 290)
 	int fd = uv_open();
 
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, save_image("4"));
+	ASSERT_EQ(0, save_image("2"));
 	ASSERT_EQ(0, uv_attach(fd, MEM, UFFDVRAM_POOL_SHARED, &pool));
 	snprintf(number, sizeof(number), "%u", pool);
-	EXPECT_EQ(0, vmm_run(&v, ARGV("--image", IMAGE, "--pool", number, "--vram", "75")));
-	expect_healthy(_metadata, &v, 4);
+	EXPECT_EQ(0, vmm_run(&v, ARGV("--image", IMAGE, "--pool", number, "--vram", "30")));
+	expect_healthy(_metadata, &v, 2);
 	EXPECT_EQ(0, uv_detach(fd, pool, 0, NULL));
 	close(fd);
 }
