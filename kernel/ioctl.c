@@ -74,7 +74,7 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
 	arg->features |= UFFDVRAM_FEATURE_COPY | UFFDVRAM_FEATURE_EVENTS |
 			 UFFDVRAM_FEATURE_MMAP;
-	arg->max_ranges = UFFDVRAM_MAX_RANGES;
+	arg->max_ranges = READ_ONCE(uffdvram_max_ranges);
 	arg->slot_quota = READ_ONCE(uffdvram_slot_quota) ?: ~0ULL;
 	return 0;
 }

@@ -23,12 +23,16 @@
 #include "debugfs.h"
 #include "evict.h"
 #include "ioctl.h"
+#include "range.h"
 #include "user.h"
 #include "vram.h"
 #include "watch.h"
 
 module_param_named(slot_quota, uffdvram_slot_quota, ulong, 0644);
 MODULE_PARM_DESC(slot_quota, "slots of 4 KiB that each user may hold (default: 0, no limit)");
+
+module_param_named(max_ranges, uffdvram_max_ranges, uint, 0644);
+MODULE_PARM_DESC(max_ranges, "ranges that one address space may have (default: 65536)");
 
 module_param_named(open_pid, uffdvram_open_pid_allowed, bool, 0644);
 MODULE_PARM_DESC(open_pid, "allow OPEN_PID to CAP_SYS_PTRACE (default: no)");

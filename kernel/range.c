@@ -15,6 +15,8 @@
 #include "vram.h"
 #include "walk.h"
 
+unsigned int uffdvram_max_ranges = 65536;
+
 static void range_free(struct kref *ref)
 {
 	struct uffdvram_range *r = container_of(ref, struct uffdvram_range, ref);
@@ -183,7 +185,7 @@ static int range_insert(struct uffdvram_range *r)
 	mutex_lock(&umm->lock);
 	if (!range_may_be_at(r))
 		ret = -EBUSY;
-	else if (umm->nr_ranges == UFFDVRAM_MAX_RANGES)
+	else if (umm->nr_ranges >= READ_ONCE(uffdvram_max_ranges))
 		ret = -ENOSPC;
 	else
 		ret = mtree_store_range(&umm->ranges, r->start, r->end - 1, r,

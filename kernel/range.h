@@ -12,7 +12,8 @@ struct uffdvram_owner;
 struct uffdvram_ucmd;
 struct uffdvram_vram;
 
-#define UFFDVRAM_MAX_RANGES	65536	/* of one address space */
+/* Module parameter: ranges of one address space. */
+extern unsigned int uffdvram_max_ranges;
 
 /**
  * struct uffdvram_range - a piece of memory that is known

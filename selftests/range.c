@@ -225,66 +225,6 @@ TEST_F(range, large)
 }
 
 /* Every second page, from one's own on, as a range of a page. */
-struct registrar {
-	int fd;
-	char *mem;
-	uint32_t n, range;	/* how many; the number of the last */
-	int ret;
-};
-
-static void *register_many(void *arg)
-{
-	struct registrar *r = arg;
-
-	for (uint32_t i = 0; i < r->n && !r->ret; i++)
-		r->ret = uv_register(r->fd, r->mem + 2 * i * PAGE, PAGE, 0, &r->range);
-	return NULL;
-}
-
-static void *close_one(void *arg)
-{
-	struct registrar *r = arg;
-
-	r->ret = close(r->fd);
-	return NULL;
-}
-
-/* Two threads, one for each context. Every context's ranges count. */
-TEST_F_TIMEOUT(range, as_many_as_info_says, 400)
-{
-	struct registrar r[2] = { { .fd = self->fd }, { .fd = self->other } };
-	struct uffdvram_info info;
-	char *big, *end;
-	int i;
-
-	/* Seconds on stock; minutes where each allocation is checked and recorded. */
-	if (!access("/sys/kernel/debug/kmemleak", F_OK))
-		SKIP(return, "a kernel with sanitizers takes too long");
-	ASSERT_EQ(0, uv_info(self->fd, &info));
-	ASSERT_LT(0, info.max_ranges);
-	ASSERT_GT(1 << 22, info.max_ranges);
-	ASSERT_EQ(0, info.max_ranges % 2);
-	big = map_small((info.max_ranges + 2) * PAGE);
-	end = big + info.max_ranges * PAGE;
-	for (i = 0; i < 2; i++) {
-		r[i].mem = big + i * PAGE;
-		r[i].n = info.max_ranges / 2;
-	}
-	ASSERT_EQ(0, threads_run(2, register_many, r, sizeof(*r)));
-	EXPECT_EQ(0, r[0].ret);
-	EXPECT_EQ(0, r[1].ret);
-	EXPECT_EQ(-ENOSPC, try_register(self->fd, end, PAGE, 0));
-	EXPECT_EQ(-ENOSPC, try_register(self->other, end, PAGE, 0));
-	/* A place that is given back is free. */
-	EXPECT_EQ(0, uv_unregister(self->fd, r[0].range));
-	EXPECT_EQ(0, uv_register(self->other, end, PAGE, 0, NULL));
-	EXPECT_EQ(-ENOSPC, try_register(self->fd, end + PAGE, PAGE, 0));
-	/* They end together, too. */
-	ASSERT_EQ(0, threads_run(2, close_one, r, sizeof(*r)));
-	self->fd = -1;
-	self->other = -1;
-}
-
 struct racer {
 	int fd;
 	char *mem;
