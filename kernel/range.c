@@ -56,6 +56,8 @@ struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
 	mutex_lock(&umm->lock);
 	rcu_read_lock();
 	r = mas_walk(&mas);
+	if (xa_is_zero(r))
+		r = NULL;
 	if (r) {
 		kref_get(&r->ref);
 		*end = mas.last + 1;
@@ -196,6 +198,23 @@ static int range_insert(struct uffdvram_range *r)
 	return ret;
 }
 
+/*
+ * Takes the entry at @addr out. That may need memory, and closing must not fail:
+ * then a mark that stands for nothing takes its place, which needs none.
+ */
+static void range_erase_piece(struct uffdvram_mm *umm, unsigned long addr)
+{
+	MA_STATE(mas, &umm->ranges, addr, addr);
+
+	lockdep_assert_held(&umm->lock);
+	rcu_read_lock();
+	mas_walk(&mas);
+	rcu_read_unlock();
+	if (mtree_store_range(&umm->ranges, mas.index, mas.last, NULL, GFP_KERNEL))
+		WARN_ON_ONCE(mtree_store_range(&umm->ranges, mas.index, mas.last,
+					       XA_ZERO_ENTRY, GFP_KERNEL));
+}
+
 /* What is left of it: parts may have been written over. */
 static void range_erase(struct uffdvram_range *r)
 {
@@ -207,7 +226,7 @@ static void range_erase(struct uffdvram_range *r)
 	/* @index is behind the entry that was found. */
 	mt_for_each(&umm->ranges, found, index, r->end - 1)
 		if (found == r)
-			mtree_erase(&umm->ranges, index - 1);
+			range_erase_piece(umm, index - 1);
 	umm->nr_ranges--;
 	mutex_unlock(&umm->lock);
 }
