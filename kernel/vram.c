@@ -113,7 +113,7 @@ static int vram_map_pages(struct uffdvram_vram *v,
 
 	res = request_free_mem_region(&iomem_resource, bytes, "uffdvram");
 	if (IS_ERR(res))
-		return -ENOSPC;
+		return PTR_ERR(res) == -ERANGE ? -ENOSPC : PTR_ERR(res);
 	v->pgmap.type = MEMORY_DEVICE_PRIVATE;
 	v->pgmap.range.start = res->start;
 	v->pgmap.range.end = res->start + bytes - 1;
