@@ -15,6 +15,7 @@
 #include <linux/uffdvram.h>
 
 #include "backend.h"
+#include "inject.h"
 
 /**
  * struct sim_fail - when a copy in one direction fails
@@ -59,8 +60,9 @@ static int sim_attach(struct uffdvram_backend *b,
 {
 	if (arg->addr || arg->pci_sbdf || arg->pci_bar)
 		return -EINVAL;
-	b->priv = __vmalloc(b->bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
-				      __GFP_RETRY_MAYFAIL);
+	b->priv = may_fail(alloc, NULL,
+			   __vmalloc(b->bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
+				     __GFP_RETRY_MAYFAIL));
 	if (!b->priv)
 		return -ENOMEM;
 	/* Guests' memory: full of things that look like pointers. */
@@ -81,7 +83,7 @@ static unsigned int sim_to_vram(struct uffdvram_backend *b,
 	sim_delay();
 	for (i = 0; i < n; i++) {
 		void *from = kmap_local_page(x[i].ram);
-		bool bad = sim_should_fail(&sim_fail_to_vram);
+		bool bad = sim_should_fail(&sim_fail_to_vram) || inject(in);
 
 		/* A host page with a memory error must not take us down. */
 		if (bad || copy_mc_to_kernel(b->priv + x[i].off, from,
@@ -105,7 +107,7 @@ static unsigned int sim_to_ram(struct uffdvram_backend *b,
 	for (i = 0; i < n; i++) {
 		void *to = kmap_local_page(x[i].ram);
 
-		if (sim_should_fail(&sim_fail_to_ram)) {
+		if (sim_should_fail(&sim_fail_to_ram) || inject(out)) {
 			x[i].err = -EIO;
 			failed++;
 		} else {
@@ -119,6 +121,8 @@ static unsigned int sim_to_ram(struct uffdvram_backend *b,
 
 static int sim_clear(struct uffdvram_backend *b, u64 off, unsigned int order)
 {
+	if (inject(in))
+		return -EIO;
 	memset(b->priv + off, 0, PAGE_SIZE << order);
 	return 0;
 }

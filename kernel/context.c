@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "event.h"
+#include "inject.h"
 #include "lock.h"
 #include "range.h"
 #include "user.h"
@@ -21,7 +22,7 @@ static DEFINE_XARRAY(uffdvram_mms);
 
 static struct uffdvram_mm *mm_new(struct mm_struct *mm)
 {
-	struct uffdvram_mm *umm = kzalloc(sizeof(*umm), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_mm *umm = may_fail(alloc, NULL, kzalloc(sizeof(*umm), GFP_KERNEL_ACCOUNT));
 
 	if (!umm)
 		return NULL;
@@ -49,7 +50,8 @@ static struct uffdvram_mm *mm_get(struct mm_struct *mm)
 	umm = mm_new(mm);
 	if (!umm)
 		goto out_unlock;
-	if (xa_is_err(xa_store(&uffdvram_mms, index, umm, GFP_KERNEL_ACCOUNT))) {
+	if (may_fail(alloc, true, xa_is_err(xa_store(&uffdvram_mms, index, umm,
+						     GFP_KERNEL_ACCOUNT)))) {
 		kfree(umm);
 		umm = NULL;
 		goto out_unlock;
@@ -100,7 +102,7 @@ void uffdvram_mm_put(struct uffdvram_mm *umm)
  */
 struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm)
 {
-	struct uffdvram_ctx *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_ctx *ctx = may_fail(alloc, NULL, kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT));
 	int ret = -ENOMEM;
 
 	if (!ctx)
@@ -201,7 +203,7 @@ static struct mm_struct *ctx_mm_of_task(struct task_struct *task)
 {
 	struct mm_struct *mm;
 
-	if (down_read_killable(&task->signal->exec_update_lock))
+	if (may_fail(kill, -EINTR, down_read_killable(&task->signal->exec_update_lock)))
 		return ERR_PTR(-EINTR);
 	mm = get_task_mm(task);
 	up_read(&task->signal->exec_update_lock);

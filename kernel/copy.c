@@ -22,6 +22,7 @@
 
 #include "context.h"
 #include "copy.h"
+#include "inject.h"
 #include "lock.h"
 #include "range.h"
 #include "stat.h"
@@ -172,7 +173,7 @@ static int copy_store(struct copy *c, unsigned long addr, unsigned int first,
 {
 	unsigned int i;
 
-	if (mmap_read_lock_killable(c->mm))
+	if (may_fail(kill, -EINTR, mmap_read_lock_killable(c->mm)))
 		return -EINTR;
 	for (i = 0; i < n; i++)
 		if (!uffdvram_walk_store(c->mm, addr + i * PAGE_SIZE, c->pages[i],
@@ -196,7 +197,8 @@ static int copy_ram(struct copy *c, unsigned long addr, unsigned int first,
 
 	if (copy_nofault(c) && !copy_moving(c, 0))
 		flags |= FOLL_NOFAULT;
-	got = get_user_pages_remote(c->mm, addr, n, flags, c->pages, &locked);
+	got = may_fail(core, -ENOMEM, get_user_pages_remote(c->mm, addr, n, flags, c->pages,
+							    &locked));
 	if (locked)
 		mmap_read_unlock(c->mm);
 	if (got <= 0)
@@ -263,7 +265,7 @@ static int copy_step(struct copy *c, unsigned long addr, unsigned int first,
 	unsigned int seen;
 	int ret;
 
-	if (mmap_read_lock_killable(c->mm))
+	if (may_fail(kill, -EINTR, mmap_read_lock_killable(c->mm)))
 		return -EINTR;
 	vma = copy_vma(c, addr);
 	if (IS_ERR(vma)) {
@@ -326,9 +328,9 @@ static int copy_user(struct copy *c, unsigned int n)
 	for (i = 0; i < n && !left; i++, buf += PAGE_SIZE) {
 		p = kmap_local_page(c->bounce[i]);
 		if (c->write)
-			left = copy_from_user(p, buf, PAGE_SIZE);
+			left = may_fail(user, PAGE_SIZE, copy_from_user(p, buf, PAGE_SIZE));
 		else
-			left = copy_to_user(buf, p, PAGE_SIZE);
+			left = may_fail(user, PAGE_SIZE, copy_to_user(buf, p, PAGE_SIZE));
 		kunmap_local(p);
 	}
 	return left ? -EFAULT : 0;
@@ -384,7 +386,7 @@ static void copy_free(struct copy *c)
 
 static struct copy *copy_alloc(struct uffdvram_copy *arg, struct mm_struct *mm)
 {
-	struct copy *c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT);
+	struct copy *c = may_fail(alloc, NULL, kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT));
 	unsigned int i;
 
 	if (!c)
@@ -393,7 +395,7 @@ static struct copy *copy_alloc(struct uffdvram_copy *arg, struct mm_struct *mm)
 	c->mm = mm;
 	c->write = arg->flags & UFFDVRAM_COPY_WRITE;
 	for (i = 0; i < min_t(u64, COPY_PAGES, arg->len >> PAGE_SHIFT); i++) {
-		c->bounce[i] = alloc_page(GFP_KERNEL_ACCOUNT);
+		c->bounce[i] = may_fail(alloc, NULL, alloc_page(GFP_KERNEL_ACCOUNT));
 		if (!c->bounce[i]) {
 			copy_free(c);
 			return NULL;

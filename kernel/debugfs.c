@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "debugfs.h"
+#include "inject.h"
 #include "stat.h"
 #include "vram.h"
 
@@ -86,6 +87,7 @@ void uffdvram_debugfs_init(void)
 	debugfs_create_file("stats", 0400, debugfs_root, NULL, &stats_fops);
 	debugfs_create_file("pools", 0400, debugfs_root, NULL, &pools_fops);
 	uffdvram_sim_debugfs(debugfs_root);
+	uffdvram_inject_debugfs(debugfs_root);
 	debugfs_create_file("flip", 0200,
 			    debugfs_lookup("sim", debugfs_root), NULL,
 			    &flip_fops);

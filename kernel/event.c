@@ -5,6 +5,7 @@
 #include <linux/uaccess.h>
 
 #include "event.h"
+#include "inject.h"
 
 /**
  * uffdvram_events_new() - an empty queue
@@ -13,7 +14,7 @@
  */
 struct uffdvram_events *uffdvram_events_new(void)
 {
-	struct uffdvram_events *q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_events *q = may_fail(alloc, NULL, kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT));
 
 	if (!q)
 		return NULL;
@@ -156,7 +157,7 @@ ssize_t uffdvram_events_read(struct uffdvram_events *q, struct file *file,
 		return -EINVAL;
 	while (count - done >= sizeof(event)) {
 		if (events_pop(q, &event)) {
-			if (copy_to_user(buf + done, &event, sizeof(event)))
+			if (may_fail(user, true, copy_to_user(buf + done, &event, sizeof(event))))
 				return done ?: -EFAULT;
 			done += sizeof(event);
 			continue;

@@ -19,6 +19,7 @@
 #include <linux/uffdvram.h>
 
 #include "evict.h"
+#include "inject.h"
 #include "lock.h"
 #include "migrate.h"
 #include "owner.h"
@@ -82,7 +83,7 @@ static struct mm_struct *evict_find(const struct folio *folio, unsigned int nth,
 	if (!anon_vma || !folio_mapped(folio))
 		goto out_rcu;
 	root = READ_ONCE(anon_vma->root);
-	if (!down_read_trylock(&root->rwsem))
+	if (!may_fail(core, false, down_read_trylock(&root->rwsem)))
 		goto out_rcu;
 	if (folio_mapped(folio))
 		mm = evict_place(anon_vma, folio, nth, addr);
@@ -213,7 +214,7 @@ int uffdvram_evict_window(struct uffdvram_vram *v, unsigned long slot,
 	s = uffdvram_migrate_step_alloc();
 	if (!s)
 		return -ENOMEM;
-	if (mutex_lock_killable(&v->detach)) {
+	if (may_fail(kill, -EINTR, mutex_lock_killable(&v->detach))) {
 		uffdvram_migrate_step_free(s);
 		return -EINTR;
 	}

@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 
 #include "fault.h"
+#include "inject.h"
 #include "lock.h"
 #include "owner.h"
 #include "stat.h"
@@ -77,7 +78,7 @@ static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
 	};
 	int ret = -EAGAIN;
 
-	if (migrate_vma_setup(&args))
+	if (may_fail(core, -EINVAL, migrate_vma_setup(&args)))
 		return -EAGAIN;
 	/* Another page may be here by now: it is not ours to judge. */
 	if ((src & MIGRATE_PFN_MIGRATE) &&
@@ -106,8 +107,9 @@ static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 
 	for (tries = 0; ret == -EAGAIN && tries < FAULT_TRIES; tries++) {
 		if (!ram)
-			ram = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma,
-					     vmf->address & PAGE_MASK);
+			ram = may_fail(alloc, NULL,
+				       alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma,
+						      vmf->address & PAGE_MASK));
 		if (!ram)
 			return VM_FAULT_OOM;
 		if (tries)

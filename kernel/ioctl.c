@@ -17,6 +17,7 @@
 #include "context.h"
 #include "copy.h"
 #include "event.h"
+#include "inject.h"
 #include "ioctl.h"
 #include "move.h"
 #include "node.h"
@@ -99,7 +100,8 @@ static struct file *open_pid_file(struct mm_struct *mm)
 
 	if (IS_ERR(ctx))
 		return ERR_CAST(ctx);
-	file = anon_inode_getfile("[uffdvram]", &uffdvram_fops, ctx, O_RDWR);
+	file = may_fail(file, ERR_PTR(-ENFILE),
+			anon_inode_getfile("[uffdvram]", &uffdvram_fops, ctx, O_RDWR));
 	if (IS_ERR(file))
 		uffdvram_ctx_free(ctx);
 	return file;
@@ -124,7 +126,7 @@ static int uffdvram_ioctl_open_pid(struct uffdvram_ucmd *ucmd)
 	mmput(mm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	fd = get_unused_fd_flags(O_CLOEXEC);
+	fd = may_fail(file, -EMFILE, get_unused_fd_flags(O_CLOEXEC));
 	if (fd < 0) {
 		fput(file);
 		return fd;
@@ -185,13 +187,13 @@ static long ioctl_run(struct file *file, unsigned int cmd, unsigned long uarg)
 
 	if (!op)
 		return -ENOTTY;
-	if (get_user(size, (u32 __user *)ubuf))
+	if (may_fail(user, -EFAULT, get_user(size, (u32 __user *)ubuf)))
 		return -EFAULT;
 	if (size < op->min_size)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	ret = copy_struct_from_user(&arg, op->size, ubuf, size);
+	ret = may_fail(user, -EFAULT, copy_struct_from_user(&arg, op->size, ubuf, size));
 	if (ret)
 		return ret;
 	/* The caller may have changed it between the two reads. */
@@ -200,7 +202,7 @@ static long ioctl_run(struct file *file, unsigned int cmd, unsigned long uarg)
 
 	ucmd.cmd = &arg;
 	ret = (arg.head.flags & ~op->flags) ? -EOPNOTSUPP : op->run(&ucmd);
-	if (copy_to_user(ubuf, &arg, min(size, op->size)) && !ret)
+	if (may_fail(user, size, copy_to_user(ubuf, &arg, min(size, op->size))) && !ret)
 		ret = -EFAULT;
 	if (ucmd.finish)
 		ucmd.finish(&ucmd, !ret);

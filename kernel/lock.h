@@ -15,6 +15,7 @@
  *     uffdvram_mm.ctxs_lock	spinlock; contexts of an address space
  *  8. uffdvram_events.lock	spinlock; one context's events
  *  9. user_lock		spinlock, irqs off; the list of users
+ * 10. inject_lock		spinlock, irqs off; failures on request (test builds)
  *
  * A range is looked up under 4, referenced, and used without it.
  *

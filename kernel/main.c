@@ -16,6 +16,7 @@
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue
+ *	inject	 failures on request, in test builds
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>

@@ -23,6 +23,7 @@
 #include <linux/string.h>
 #include <linux/userfaultfd_k.h>
 
+#include "inject.h"
 #include "lock.h"
 #include "stat.h"
 #include "step.h"
@@ -231,7 +232,7 @@ static void in_round(struct uffdvram_migrate_step *s)
 	else
 		in_take_any(s, want);
 	while (uffdvram_step_next_piece(s, &from, &args, MIGRATE_VMA_SELECT_SYSTEM)) {
-		if (migrate_vma_setup(&args))
+		if (may_fail(core, -EINVAL, migrate_vma_setup(&args)))
 			break;
 		in_copy(s, &args);
 		migrate_vma_pages(&args);
@@ -258,8 +259,9 @@ static void in_unshare(struct uffdvram_migrate_step *s)
 	for (i = 0; i < s->npages && !unlocked; i++)
 		if (s->look[i].entry == UFFDVRAM_ENTRY_SHARED)
 			/* Whatever goes wrong, the page just stays shared. */
-			fixup_user_fault(s->mm, uffdvram_step_addr(s, i), flags,
-					 &unlocked);
+			may_fail(core, -ENOMEM,
+				 fixup_user_fault(s->mm, uffdvram_step_addr(s, i),
+						  flags, &unlocked));
 }
 
 /* A page that lives in another slot than its own has not arrived. */

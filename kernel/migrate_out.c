@@ -4,6 +4,7 @@
 #include <linux/gfp.h>
 #include <linux/pagemap.h>
 
+#include "inject.h"
 #include "lock.h"
 #include "stat.h"
 #include "step.h"
@@ -37,9 +38,10 @@ static void out_alloc(struct uffdvram_migrate_step *s)
 	for (i = 0; i < s->npages; i++) {
 		if (s->fate[i] != UFFDVRAM_FATE_WANTED || s->pages[i])
 			continue;
-		s->pages[i] = alloc_page_vma(GFP_HIGHUSER_MOVABLE | __GFP_NOWARN |
-					     __GFP_RETRY_MAYFAIL, s->vma,
-					     uffdvram_step_addr(s, i));
+		s->pages[i] = may_fail(alloc, NULL,
+				       alloc_page_vma(GFP_HIGHUSER_MOVABLE | __GFP_NOWARN |
+						      __GFP_RETRY_MAYFAIL, s->vma,
+						      uffdvram_step_addr(s, i)));
 		if (!s->pages[i])
 			s->fate[i] = UFFDVRAM_STAY_NO_MEMORY;
 	}
@@ -153,7 +155,7 @@ static void out_round(struct uffdvram_migrate_step *s)
 	out_alloc(s);
 	while (uffdvram_step_next_piece(s, &from, &args,
 			       MIGRATE_VMA_SELECT_DEVICE_PRIVATE)) {
-		if (migrate_vma_setup(&args))
+		if (may_fail(core, -EINVAL, migrate_vma_setup(&args)))
 			break;
 		out_copy(s, &args);
 		migrate_vma_pages(&args);

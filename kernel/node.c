@@ -18,6 +18,7 @@
 #include <linux/uffdvram.h>
 
 #include "context.h"
+#include "inject.h"
 #include "lock.h"
 #include "node.h"
 #include "range.h"
@@ -51,13 +52,14 @@ static const struct file_operations node_fops = {
 
 static struct file *node_file(struct file *device)
 {
-	struct node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
+	struct node *node = may_fail(alloc, NULL, kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT));
 	struct file *file;
 
 	if (!node)
 		return ERR_PTR(-ENOMEM);
-	file = anon_inode_create_getfile("[uffdvram]", &node_fops, node, O_RDWR,
-					 NULL);
+	file = may_fail(file, ERR_PTR(-ENFILE),
+			anon_inode_create_getfile("[uffdvram]", &node_fops, node,
+						  O_RDWR, NULL));
 	if (IS_ERR(file)) {
 		kfree(node);
 		return file;

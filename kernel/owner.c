@@ -4,6 +4,7 @@
 #include <linux/uffdvram.h>
 
 #include "event.h"
+#include "inject.h"
 #include "owner.h"
 #include "user.h"
 
@@ -17,7 +18,7 @@
 struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
 					  struct uffdvram_user *user)
 {
-	struct uffdvram_owner *o = kzalloc(sizeof(*o), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_owner *o = may_fail(alloc, NULL, kzalloc(sizeof(*o), GFP_KERNEL_ACCOUNT));
 
 	if (!o)
 		return NULL;

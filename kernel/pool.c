@@ -10,6 +10,7 @@
 #include "context.h"
 #include "evict.h"
 #include "fault.h"
+#include "inject.h"
 #include "lock.h"
 #include "pool.h"
 #include "ucmd.h"
@@ -89,7 +90,7 @@ static int pool_evict_pass(struct uffdvram_vram *v, bool discard,
 {
 	int ret;
 
-	if (mutex_lock_killable(&v->detach))
+	if (may_fail(kill, -EINTR, mutex_lock_killable(&v->detach)))
 		return -EINTR;
 	if (discard) {
 		uffdvram_evict_discard(v);

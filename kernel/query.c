@@ -10,6 +10,7 @@
 #include <linux/uffdvram.h>
 
 #include "context.h"
+#include "inject.h"
 #include "lock.h"
 #include "query.h"
 #include "ucmd.h"
@@ -66,7 +67,7 @@ static int query_flush(struct query *q)
 			q->full = true;
 			return 0;
 		}
-		if (copy_to_user(vec + arg->used, &q->run, sizeof(q->run)))
+		if (may_fail(user, true, copy_to_user(vec + arg->used, &q->run, sizeof(q->run))))
 			return -EFAULT;
 		arg->used++;
 	}
@@ -106,7 +107,7 @@ static unsigned long query_step(struct query *q, struct mm_struct *mm,
 	struct vm_area_struct *vma;
 
 	*looked = false;
-	if (mmap_read_lock_killable(mm))
+	if (may_fail(kill, -EINTR, mmap_read_lock_killable(mm)))
 		return addr;
 	vma = find_vma(mm, addr);
 	if (!vma || vma->vm_start >= end) {
@@ -170,7 +171,7 @@ int uffdvram_ioctl_query(struct uffdvram_ucmd *ucmd)
 	mm = uffdvram_ctx_mmget(ucmd->ctx);
 	if (!mm)
 		return -ESRCH;
-	q = kvzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
+	q = may_fail(alloc, NULL, kvzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT));
 	if (q) {
 		q->arg = arg;
 		ret = query_run(q, mm);

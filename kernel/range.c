@@ -8,6 +8,7 @@
 
 #include "context.h"
 #include "event.h"
+#include "inject.h"
 #include "lock.h"
 #include "owner.h"
 #include "range.h"
@@ -147,7 +148,7 @@ static int range_check_vmas(struct mm_struct *mm, unsigned long start,
 	struct vm_area_struct *vma;
 	int ret = 0;
 
-	if (mmap_read_lock_killable(mm))
+	if (may_fail(kill, -EINTR, mmap_read_lock_killable(mm)))
 		return -EINTR;
 	while (!ret && start < end) {
 		vma = find_vma(mm, start);
@@ -190,8 +191,9 @@ static int range_insert(struct uffdvram_range *r)
 	else if (umm->nr_ranges >= READ_ONCE(uffdvram_max_ranges))
 		ret = -ENOSPC;
 	else
-		ret = mtree_store_range(&umm->ranges, r->start, r->end - 1, r,
-					GFP_KERNEL_ACCOUNT);
+		ret = may_fail(alloc, -ENOMEM,
+			       mtree_store_range(&umm->ranges, r->start, r->end - 1,
+						 r, GFP_KERNEL_ACCOUNT));
 	if (!ret)
 		umm->nr_ranges++;
 	mutex_unlock(&umm->lock);
@@ -210,7 +212,8 @@ static void range_erase_piece(struct uffdvram_mm *umm, unsigned long addr)
 	rcu_read_lock();
 	mas_walk(&mas);
 	rcu_read_unlock();
-	if (mtree_store_range(&umm->ranges, mas.index, mas.last, NULL, GFP_KERNEL))
+	if (may_fail(alloc, -ENOMEM, mtree_store_range(&umm->ranges, mas.index, mas.last,
+						       NULL, GFP_KERNEL)))
 		WARN_ON_ONCE(mtree_store_range(&umm->ranges, mas.index, mas.last,
 					       XA_ZERO_ENTRY, GFP_KERNEL));
 }
@@ -264,7 +267,7 @@ static int range_set_window(struct uffdvram_range *r, u64 off)
 static struct uffdvram_range *
 range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 {
-	struct uffdvram_range *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_range *r = may_fail(alloc, NULL, kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT));
 	int ret;
 
 	if (!r)
@@ -309,8 +312,9 @@ range_add(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg,
 	if (IS_ERR(r))
 		return r;
 	r->node = node;
-	ret = xa_alloc(&ctx->ranges, &r->id, NULL, XA_LIMIT(1, U32_MAX),
-		       GFP_KERNEL_ACCOUNT);
+	ret = may_fail(alloc, -ENOMEM,
+		       xa_alloc(&ctx->ranges, &r->id, NULL, XA_LIMIT(1, U32_MAX),
+				GFP_KERNEL_ACCOUNT));
 	if (ret)
 		goto err_put;
 	r->owner->range = r->id;

@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "inject.h"
 #include "slot.h"
 #include "stat.h"
 
@@ -17,10 +18,12 @@ int uffdvram_slots_init(struct uffdvram_slots *s, unsigned long nr)
 {
 	spin_lock_init(&s->lock);
 	s->nr = nr;
-	s->taken = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_KERNEL_ACCOUNT);
-	s->state = kvcalloc(nr, sizeof(*s->state), GFP_KERNEL_ACCOUNT);
-	s->owner = kvcalloc(nr, sizeof(*s->owner), GFP_KERNEL_ACCOUNT);
-	s->windows = kvcalloc(BITS_TO_LONGS(nr), sizeof(long), GFP_KERNEL_ACCOUNT);
+	s->taken = may_fail(alloc, NULL, kvcalloc(BITS_TO_LONGS(nr), sizeof(long),
+						  GFP_KERNEL_ACCOUNT));
+	s->state = may_fail(alloc, NULL, kvcalloc(nr, sizeof(*s->state), GFP_KERNEL_ACCOUNT));
+	s->owner = may_fail(alloc, NULL, kvcalloc(nr, sizeof(*s->owner), GFP_KERNEL_ACCOUNT));
+	s->windows = may_fail(alloc, NULL, kvcalloc(BITS_TO_LONGS(nr), sizeof(long),
+						    GFP_KERNEL_ACCOUNT));
 	if (!s->taken || !s->state || !s->owner || !s->windows) {
 		uffdvram_slots_destroy(s);
 		return -ENOMEM;
@@ -114,7 +117,7 @@ unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
 
 	*first = false;
 	spin_lock_irqsave(&s->lock, flags);
-	if (!s->closed) {
+	if (!s->closed && !inject(slot)) {
 		hint = s->hint;
 		got = slots_take(s, slots, n, hint, s->nr);
 		got += slots_take(s, slots + got, n - got, 0, hint);
@@ -147,7 +150,7 @@ unsigned int uffdvram_slots_alloc_at(struct uffdvram_slots *s,
 	*first = false;
 	spin_lock_irqsave(&s->lock, flags);
 	for (i = 0; i < n; i++) {
-		if (s->closed || test_and_set_bit(slots[i], s->taken))
+		if (s->closed || inject(slot) || test_and_set_bit(slots[i], s->taken))
 			slots[i] = UFFDVRAM_NO_SLOT;
 		else
 			got++;

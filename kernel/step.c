@@ -3,13 +3,15 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "inject.h"
 #include "lock.h"
 #include "stat.h"
 #include "step.h"
 
 struct uffdvram_migrate_step *uffdvram_migrate_step_alloc(void)
 {
-	return kvzalloc(sizeof(struct uffdvram_migrate_step), GFP_KERNEL_ACCOUNT);
+	return may_fail(alloc, NULL, kvzalloc(sizeof(struct uffdvram_migrate_step),
+					      GFP_KERNEL_ACCOUNT));
 }
 
 void uffdvram_migrate_step_free(struct uffdvram_migrate_step *s)
@@ -83,8 +85,8 @@ bool uffdvram_step_begin(struct uffdvram_migrate_step *s, unsigned long start,
 int uffdvram_step_lock(struct uffdvram_migrate_step *s, bool write)
 {
 	s->write = write;
-	return write ? mmap_write_lock_killable(s->mm) :
-		       mmap_read_lock_killable(s->mm);
+	return write ? may_fail(kill, -EINTR, mmap_write_lock_killable(s->mm)) :
+		       may_fail(kill, -EINTR, mmap_read_lock_killable(s->mm));
 }
 
 void uffdvram_step_unlock(struct uffdvram_migrate_step *s)

@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
+#include "inject.h"
 #include "user.h"
 
 unsigned long uffdvram_slot_quota;
@@ -30,7 +31,8 @@ static struct uffdvram_user *user_find_locked(kuid_t uid)
  */
 struct uffdvram_user *uffdvram_user_get(kuid_t uid)
 {
-	struct uffdvram_user *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_user *new = may_fail(alloc, NULL,
+					     kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT));
 	struct uffdvram_user *u;
 
 	if (!new)

@@ -10,6 +10,7 @@
 #include <linux/uffdvram.h>
 
 #include "event.h"
+#include "inject.h"
 #include "lock.h"
 #include "owner.h"
 #include "vram.h"
@@ -87,7 +88,7 @@ static int vram_charge(struct uffdvram_vram *v)
 	if (!current->mm)
 		return 0;
 	v->charged = vram_host_pages(v);
-	ret = account_locked_vm(current->mm, v->charged, true);
+	ret = may_fail(alloc, -ENOMEM, account_locked_vm(current->mm, v->charged, true));
 	if (ret)
 		return ret;
 	mmgrab(current->mm);
@@ -111,7 +112,8 @@ static int vram_map_pages(struct uffdvram_vram *v,
 	struct resource *res;
 	void *ret;
 
-	res = request_free_mem_region(&iomem_resource, bytes, "uffdvram");
+	res = may_fail(alloc, ERR_PTR(-ENOMEM),
+		       request_free_mem_region(&iomem_resource, bytes, "uffdvram"));
 	if (IS_ERR(res))
 		return PTR_ERR(res) == -ERANGE ? -ENOSPC : PTR_ERR(res);
 	v->pgmap.type = MEMORY_DEVICE_PRIVATE;
@@ -122,7 +124,7 @@ static int vram_map_pages(struct uffdvram_vram *v,
 	v->pgmap.owner = UFFDVRAM_PGMAP_OWNER;
 	v->first_pfn = PHYS_PFN(res->start);
 	v->res = res;
-	ret = memremap_pages(&v->pgmap, numa_node_id());
+	ret = may_fail(alloc, ERR_PTR(-ENOMEM), memremap_pages(&v->pgmap, numa_node_id()));
 	if (IS_ERR(ret)) {
 		release_mem_region(res->start, resource_size(res));
 		return PTR_ERR(ret);
@@ -143,7 +145,7 @@ static int vram_setup(struct uffdvram_vram *v,
 {
 	int ret;
 
-	if (!vram_fits(v))
+	if (!may_fail(alloc, false, vram_fits(v)))
 		return -ENOMEM;
 	ret = vram_charge(v);
 	if (ret)
@@ -194,7 +196,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	if (!arg->bytes || !PAGE_ALIGNED(arg->bytes) ||
 	    arg->bytes > VRAM_MAX_BYTES)
 		return ERR_PTR(-EINVAL);
-	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
+	v = may_fail(alloc, NULL, kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT));
 	if (!v)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&v->ref);
@@ -223,9 +225,10 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
  */
 int uffdvram_vram_reserve_id(struct uffdvram_vram *v)
 {
-	int ret = xa_alloc_cyclic(&vram_pools, &v->id, NULL,
-				  XA_LIMIT(1, U32_MAX), &vram_next_id,
-				  GFP_KERNEL_ACCOUNT);
+	int ret = may_fail(alloc, -ENOMEM,
+			   xa_alloc_cyclic(&vram_pools, &v->id, NULL,
+					   XA_LIMIT(1, U32_MAX), &vram_next_id,
+					   GFP_KERNEL_ACCOUNT));
 
 	return ret == -EBUSY ? -ENOSPC : min(ret, 0);
 }

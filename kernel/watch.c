@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "event.h"
+#include "inject.h"
 #include "lock.h"
 #include "range.h"
 #include "watch.h"
@@ -28,7 +29,7 @@ static struct uffdvram_watch *watch_of(struct mmu_notifier *mn)
 
 static struct mmu_notifier *watch_alloc(struct mm_struct *mm)
 {
-	struct uffdvram_watch *w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
+	struct uffdvram_watch *w = may_fail(alloc, NULL, kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT));
 
 	return w ? &w->mn : ERR_PTR(-ENOMEM);
 }
@@ -93,9 +94,9 @@ int uffdvram_watch_begin(struct uffdvram_mm *umm)
 
 	if (READ_ONCE(umm->watch))
 		return 0;
-	if (mmap_write_lock_killable(umm->mm))
+	if (may_fail(kill, -EINTR, mmap_write_lock_killable(umm->mm)))
 		return -EINTR;
-	mn = mmu_notifier_get_locked(&watch_ops, umm->mm);
+	mn = may_fail(alloc, ERR_PTR(-ENOMEM), mmu_notifier_get_locked(&watch_ops, umm->mm));
 	mmap_write_unlock(umm->mm);
 	if (IS_ERR(mn))
 		return PTR_ERR(mn);
