@@ -2,10 +2,11 @@
 /*
  * The rules that every ioctl follows, for each line of UFFDVRAM_IOCTLS: lengths,
  * tails, flags, reserved members, output members, bad pointers; and what is no
- * ioctl of ours. A new line only needs its two functions and three lists here.
+ * ioctl of ours. A new line only needs its two functions here, and ioctls.h.
  */
 #include "kselftest_harness.h"
 
+#include "ioctls.h"
 #include "util.h"
 
 #include <fcntl.h>
@@ -101,7 +102,7 @@ static void copy_prepare(struct bench *b, void *p)
 	arg->buf = (uintptr_t)buf;
 }
 
-/* ... whether a success answered right, and the end of what it made... */
+/* ... and whether a success answered right, and the end of what it made. */
 static bool info_undo(struct bench *b, void *p)
 {
 	struct uffdvram_info *arg = p;
@@ -175,41 +176,6 @@ static bool copy_undo(struct bench *b, void *p)
 	       !memcmp((void *)(uintptr_t)arg->buf, b->mem, RANGE_BYTES);
 }
 
-/* ... the flags that this release knows, which the test of unknown ones skips... */
-#define INFO_FLAGS		0
-#define OPEN_PID_FLAGS		0
-#define POOL_ATTACH_FLAGS	UFFDVRAM_POOL_SHARED	/* FORCE is for later releases */
-#define POOL_DETACH_FLAGS	UFFDVRAM_DETACH_DISCARD
-#define RANGE_REGISTER_FLAGS	(UFFDVRAM_RANGE_LINEAR | UFFDVRAM_RANGE_FAULT_EVENTS)
-#define RANGE_UNREGISTER_FLAGS	0
-#define MIGRATE_FLAGS		(UFFDVRAM_MIGRATE_TO_RAM | UFFDVRAM_MIGRATE_POPULATED)
-#define QUERY_FLAGS		0
-#define COPY_FLAGS		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
-
-/* ... the first and the last output member, which stand together... */
-#define INFO_OUT		abi, slot_quota
-#define OPEN_PID_OUT		fd, fd
-#define POOL_ATTACH_OUT		pool, pool
-#define POOL_DETACH_OUT		left, left
-#define RANGE_REGISTER_OUT	range, range
-#define RANGE_UNREGISTER_OUT	size, size	/* none */
-#define MIGRATE_OUT		done, first
-#define QUERY_OUT		used, count
-#define COPY_OUT		done, done
-
-/* ... and the members that must be 0 in the good argument. */
-#define MEMBER(name, member)	offsetof(struct uffdvram_##name, member)
-#define INFO_RESERVED		0
-#define OPEN_PID_RESERVED	0
-#define POOL_ATTACH_RESERVED	MEMBER(pool_attach, addr), MEMBER(pool_attach, pci_sbdf), \
-				MEMBER(pool_attach, pci_bar)
-#define POOL_DETACH_RESERVED	MEMBER(pool_detach, __reserved)
-#define RANGE_REGISTER_RESERVED	MEMBER(range_register, pool_off)	/* without LINEAR */
-#define RANGE_UNREGISTER_RESERVED MEMBER(range_unregister, __reserved)
-#define MIGRATE_RESERVED	0
-#define QUERY_RESERVED		0
-#define COPY_RESERVED		0
-
 FIXTURE(ioctl)
 {
 	struct bench b;
@@ -230,10 +196,6 @@ FIXTURE_VARIANT(ioctl)
 	size_t reserved[4];
 };
 
-#define END(name, member)	(MEMBER(name, member) + \
-				 sizeof(((struct uffdvram_##name *)0)->member))
-#define OUT(name, ...)		OUT_(name, __VA_ARGS__)
-#define OUT_(name, from, to)	.out = MEMBER(name, from), .out_end = END(name, to)
 #define VARIANT(NAME, name, last)			\
 	FIXTURE_VARIANT_ADD(ioctl, name) {		\
 		.cmd = UFFDVRAM_##NAME,			\

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 200 */
+/* FILES: lib/man/uffdvram.4 */
+/*
+ * The fuzzer of the ioctls. It makes FUZZ_CALLS calls in rounds; FUZZ_SEED is a
+ * number or "random"; FUZZ_ROUND makes one round only, to repeat what failed.
+ *
+ * What it prints says what it exercised, and too little is a failure.
+ */
+#include "kselftest_harness.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "fuzz.h"
+
+#define MANUAL		"/files/uffdvram.4"
+#define REFCNT		"/sys/module/uffdvram/refcnt"
+#define CALLS		15000
+#define CALLS_SLOW	6000	/* with sanitizers */
+#define ROUND_CALLS	500
+
+static uint64_t number(const char *name, uint64_t otherwise)
+{
+	const char *value = getenv(name);
+
+	if (!value)
+		return otherwise;
+	return strcmp(value, "random") ? strtoull(value, NULL, 0) : now_ms() * 2654435761U >> 8;
+}
+
+static bool sanitizers(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+/* What must be as before at the end, other than slots. */
+struct books {
+	long refcnt;
+	unsigned int pools;
+	unsigned int regions;
+};
+
+static struct books books(void)
+{
+	struct books b = {};
+	char text[65536], *at = text;
+	struct uffdvram_info info;
+	int fd = uv_open();
+
+	if (fd < 0 || uv_info(fd, &info))
+		give_up("INFO");
+	close(fd);
+	b.pools = info.n_pools;
+	if (file_read(REFCNT, text, sizeof(text)) < 0)
+		give_up(REFCNT);
+	b.refcnt = atol(text);
+	if (file_read("/proc/iomem", text, sizeof(text)) < 0)
+		give_up("/proc/iomem");
+	while ((at = strstr(at, ": uffdvram"))) {
+		b.regions++;
+		at++;
+	}
+	return b;
+}
+
+static bool books_are(void *arg)
+{
+	const struct books *was = arg, is = books();
+
+	return is.refcnt == was->refcnt && is.pools <= was->pools && is.regions <= was->regions;
+}
+
+/* Address spaces that the kernel keeps; it counts some that are free, too. */
+static long address_spaces(void)
+{
+	char text[65536], *line;
+
+	if (file_read("/proc/slabinfo", text, sizeof(text)) < 0)
+		return -1;
+	line = strstr(text, "\nmm_struct ");
+	return line ? atol(line + strlen("\nmm_struct ")) : -1;
+}
+
+FIXTURE(fuzz)
+{
+	struct fz_shared *shm;
+	struct books before;
+	long spaces;
+	uint64_t rounds;
+};
+
+FIXTURE_SETUP(fuzz)
+{
+	ASSERT_EQ(0, fz_man_read(MANUAL));
+	sim_calm();
+	ASSERT_TRUE(uv_wait_slots(0));
+	self->shm = mmap(NULL, sizeof(*self->shm), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->shm);
+	self->shm->last_pool = fz_pool_last();
+	self->before = books();
+	self->spaces = address_spaces();
+}
+
+/* Nothing is left of any round: no pool, no module reference, no address space. */
+FIXTURE_TEARDOWN(fuzz)
+{
+	struct books is;
+	long spaces;
+
+	EXPECT_TRUE(wait_until(books_are, &self->before, 15000)) {
+		is = books();
+		TH_LOG("%ld references, %u pools, %u regions; before: %ld, %u, %u", is.refcnt,
+		       is.pools, is.regions, self->before.refcnt, self->before.pools,
+		       self->before.regions);
+	}
+	spaces = address_spaces();
+	/* Sanitizers keep what was freed. */
+	if (!sanitizers() && spaces >= 0) {
+		EXPECT_GT(20 + (long)self->rounds / 2, spaces - self->spaces);
+	}
+}
+
+static void count_enough(struct __test_metadata *_metadata, const struct fz_shared *shm)
+{
+	uint64_t calls = 0, ok = 0;
+
+	for (int nr = 0; nr < FZ_NR; nr++) {
+		calls += shm->calls[nr];
+		ok += shm->ok[nr];
+	}
+	printf("# %llu of %llu calls succeeded\n", (unsigned long long)ok,
+	       (unsigned long long)calls);
+	EXPECT_LE(calls * 3, ok * 10);
+	for (int nr = 0; nr < FZ_NR; nr++) {
+		EXPECT_LE(calls, shm->calls[nr] * 100)
+			TH_LOG("%s is hardly called", fz_ops[nr].name);
+		EXPECT_LT(shm->calls[nr], shm->ok[nr] * 10)
+			TH_LOG("%s hardly succeeds", fz_ops[nr].name);
+	}
+	EXPECT_LT(calls, shm->flipped * 50);
+	EXPECT_LT(shm->flipped, shm->flips);
+	EXPECT_LT(0, shm->signalled);
+	EXPECT_LT(calls / 2, shm->checked);
+	EXPECT_LT(calls / 100, shm->events);
+	EXPECT_LT(calls / 10, shm->memory_calls);
+}
+
+/* The time limit of this file is what ends it. */
+TEST_F_TIMEOUT(fuzz, ioctls, 7 * 86400)
+{
+	uint64_t calls = number("FUZZ_CALLS", sanitizers() ? CALLS_SLOW : CALLS);
+	uint64_t seed = number("FUZZ_SEED", 1), only = number("FUZZ_ROUND", ~0ULL);
+	uint64_t begin = now_ms();
+
+	printf("# FUZZ_SEED=%llu FUZZ_CALLS=%llu\n", (unsigned long long)seed,
+	       (unsigned long long)calls);
+	fflush(stdout);
+	for (; self->shm->progress < calls && only == ~0ULL; self->rounds++) {
+		ASSERT_EQ(0, fz_round(self->shm, seed, self->rounds, ROUND_CALLS))
+			TH_LOG("%s", self->shm->text);
+	}
+	if (only != ~0ULL) {
+		EXPECT_EQ(0, fz_round(self->shm, seed, only, ROUND_CALLS))
+			TH_LOG("%s", self->shm->text);
+	}
+	fz_report(self->shm);
+	printf("# %llu rounds in %llu ms\n", (unsigned long long)self->rounds,
+	       (unsigned long long)(now_ms() - begin));
+	if (only == ~0ULL)
+		count_enough(_metadata, self->shm);
+}
+
+TEST_HARNESS_MAIN
