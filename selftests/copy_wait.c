@@ -161,6 +161,62 @@ TEST_F(copy, waiting_is_interruptible)
 	EXPECT_EQ(-1, not_zero(self->buf + 5 * PAGE, LEN - 5 * PAGE));
 }
 
+/* One page, discarded while it is copied; was its slot still taken then? */
+static bool discard_copied(struct __test_metadata *_metadata, struct copier *c, char *other)
+{
+	struct uffdvram_migrate m;
+	pthread_t thread;
+	bool kept;
+
+	fill_pages(c->addr, PAGE, 1);
+	fill_pages(other, PAGE, 2);
+	fill_pages_as(c->buf, PAGE, c->addr, 3);
+	ASSERT_EQ(1, uv_to_vram(c->fd, c->addr, PAGE));
+	uv_sim_set("delay_us", "%d", 2000000);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, c));
+	sleep_ms(500);
+	sim_calm();
+	ASSERT_EQ(0, madvise(c->addr, PAGE, MADV_DONTNEED));
+	ASSERT_EQ(0, uv_migrate(c->fd, other, PAGE, 0, &m));
+	kept = m.stayed[UFFDVRAM_STAY_NO_SLOT] == 1;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, c->ret);
+	/* What was there, or the hole that is there now; never what is the other's. */
+	if (!(c->flags & WRITE) && check_pages_as(c->buf, PAGE, c->addr, 1) != -1)
+		EXPECT_EQ(-1, not_zero(c->buf, PAGE));
+	EXPECT_EQ(1, uv_to_vram(c->fd, other, PAGE));
+	EXPECT_EQ(-1, check_pages(other, PAGE, 2));
+	return kept;
+}
+
+/* Whatever becomes of a page meanwhile, its slot is nobody else's until COPY is done. */
+TEST_F(copy, discarded_while_it_is_copied)
+{
+	struct copier c = { .fd = self->fd, .len = PAGE, .addr = map_small(PAGE),
+			    .buf = map_small(PAGE) };
+	char *other = map_small(PAGE);
+	uint32_t pool;
+	int tries;
+	bool kept;
+
+	/* A pool of one slot. */
+	ASSERT_EQ(0, uv_attach(self->fd, PAGE, 0, &pool));
+	ASSERT_EQ(0, uv_register(self->fd, c.addr, PAGE, pool, NULL));
+	ASSERT_EQ(0, uv_register(self->fd, other, PAGE, pool, NULL));
+	for (c.flags = 0; c.flags <= WRITE; c.flags += WRITE) {
+		/* On a slow machine COPY may come too late to meet anything. */
+		for (tries = 0, kept = false; tries < 5 && !kept; tries++) {
+			ASSERT_EQ(0, madvise(c.addr, PAGE, MADV_DONTNEED));
+			ASSERT_EQ(0, madvise(other, PAGE, MADV_DONTNEED));
+			kept = discard_copied(_metadata, &c, other);
+		}
+		EXPECT_TRUE(kept) TH_LOG("flags %u", c.flags);
+	}
+	munmap(c.addr, PAGE);
+	munmap(c.buf, PAGE);
+	munmap(other, PAGE);
+}
+
 /* A slow device: a signal ends the call between two batches. */
 TEST_F(copy, slow_copies_are_interruptible)
 {

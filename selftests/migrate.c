@@ -180,6 +180,71 @@ TEST_F(vram, holes_become_zeroed_vram)
 	munmap(mem, len);
 }
 
+/* Only where it is asked for: holes and zero pages stay what they are. */
+TEST_F(vram, populated_leaves_holes)
+{
+	enum { PAGES = 300 };
+	size_t len = PAGES * PAGE, i;
+	uint64_t placed = uv_stat("pages_placed");
+	char *mem = map_small(len);
+	struct uffdvram_migrate m;
+	unsigned char sum = 0;
+
+	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, NULL));
+	for (i = 0; i < PAGES; i += 3)	/* data, zero page, hole, data, ... */
+		fill_pages(mem + i * PAGE, PAGE, 4);
+	for (i = 1; i < PAGES; i += 3)
+		sum |= mem[i * PAGE];
+	EXPECT_EQ(0, sum);
+	ASSERT_EQ(PAGES / 3, move_all(self->fd, mem, len, UFFDVRAM_MIGRATE_POPULATED, &m));
+	EXPECT_TRUE(sum_ok(mem, len, &m));
+	EXPECT_EQ(PAGES / 3 * 2, m.stayed[UFFDVRAM_STAY_MISSING]);
+	EXPECT_EQ(ADDR(mem) + PAGE, m.first[UFFDVRAM_STAY_MISSING]);
+	EXPECT_EQ(placed, uv_stat("pages_placed"));
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(i % 3 == 0 ? UFFDVRAM_STATE_VRAM :
+			  i % 3 == 1 ? UFFDVRAM_STATE_PRESENT : UFFDVRAM_STATE_OTHER,
+			  state_of(self->fd, mem + i * PAGE)) TH_LOG("page %zu", i);
+	munmap(mem, len);
+}
+
+static size_t soft_dirty(const char *mem, size_t pages)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < pages; i++)
+		n += !!(pagemap_entry(0, mem + i * PAGE) & PAGEMAP_SOFT_DIRTY);
+	return n;
+}
+
+/*
+ * Soft-dirty marks go both ways. A hole that is filled counts as written, as one
+ * that a fault fills: what is written there later takes no fault.
+ */
+TEST_F(vram, soft_dirty_marks)
+{
+	enum { PAGES = 64 };
+	size_t len = PAGES * PAGE, half = len / 2;
+	char *mem = map_small(len);
+
+	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, NULL));
+	fill_pages(mem, half, 1);
+	/* A write that the kernel has seen, so that the memory is not all dirty. */
+	ASSERT_EQ(0, file_write("/proc/self/clear_refs", "4"));
+	ASSERT_EQ(0, soft_dirty(mem, PAGES));
+	fill_pages(mem, half / 2, 2);
+	ASSERT_EQ(PAGES, move_all(self->fd, mem, len, 0, NULL));
+	EXPECT_EQ(PAGES / 4, soft_dirty(mem, PAGES / 4));
+	EXPECT_EQ(0, soft_dirty(mem + half / 2, PAGES / 4));
+	EXPECT_EQ(PAGES / 2, soft_dirty(mem + half, PAGES / 2));
+	EXPECT_EQ(PAGES, uv_in_vram(self->fd, mem, len));
+	ASSERT_EQ(PAGES, uv_to_ram(self->fd, mem, len));
+	EXPECT_EQ(PAGES / 4, soft_dirty(mem, PAGES / 4));
+	EXPECT_EQ(0, soft_dirty(mem + half / 2, PAGES / 4));
+	EXPECT_EQ(PAGES / 2, soft_dirty(mem + half, PAGES / 2));
+	munmap(mem, len);
+}
+
 TEST_F(vram, read_only_memory)
 {
 	size_t len = 64 * PAGE;
