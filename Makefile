@@ -44,6 +44,9 @@ demo: | preflight
 check: | preflight
 	@scripts/check
 
+check-detectors: | preflight
+	@scripts/check-detectors $(NAMES)
+
 check-static:
 	@scripts/check-static
 
@@ -65,5 +68,5 @@ update: | preflight
 clean:
 	rm -rf build
 
-.PHONY: all help module user selftests vmtest kernel demo check check-static bench \
+.PHONY: all help module user selftests vmtest kernel demo check check-detectors check-static bench \
 	coverage install preflight update clean
