@@ -15,7 +15,6 @@
 #include "fuzz.h"
 
 #define MANUAL		"/files/uffdvram.4"
-#define REFCNT		"/sys/module/uffdvram/refcnt"
 #define CALLS		15000
 #define CALLS_SLOW	6000	/* with sanitizers */
 #define ROUND_CALLS	500
@@ -34,59 +33,9 @@ static bool sanitizers(void)
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
 }
 
-/* What must be as before at the end, other than slots. */
-struct books {
-	long refcnt;
-	unsigned int pools;
-	unsigned int regions;
-};
-
-static struct books books(void)
-{
-	struct books b = {};
-	char text[65536], *at = text;
-	struct uffdvram_info info;
-	int fd = uv_open();
-
-	if (fd < 0 || uv_info(fd, &info))
-		give_up("INFO");
-	close(fd);
-	b.pools = info.n_pools;
-	if (file_read(REFCNT, text, sizeof(text)) < 0)
-		give_up(REFCNT);
-	b.refcnt = atol(text);
-	if (file_read("/proc/iomem", text, sizeof(text)) < 0)
-		give_up("/proc/iomem");
-	while ((at = strstr(at, ": uffdvram"))) {
-		b.regions++;
-		at++;
-	}
-	return b;
-}
-
-static bool books_are(void *arg)
-{
-	const struct books *was = arg, is = books();
-
-	return is.refcnt == was->refcnt && is.pools <= was->pools && is.regions <= was->regions;
-}
-
-/* Address spaces that the kernel keeps; it counts some that are free, too. */
-static long address_spaces(void)
-{
-	char text[65536], *line;
-
-	if (file_read("/proc/slabinfo", text, sizeof(text)) < 0)
-		return -1;
-	line = strstr(text, "\nmm_struct ");
-	return line ? atol(line + strlen("\nmm_struct ")) : -1;
-}
-
 FIXTURE(fuzz)
 {
 	struct fz_shared *shm;
-	struct books before;
-	long spaces;
 	uint64_t rounds;
 };
 
@@ -99,27 +48,13 @@ FIXTURE_SETUP(fuzz)
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->shm);
 	self->shm->last_pool = fz_pool_last();
-	self->before = books();
-	self->spaces = address_spaces();
+	self->shm->before = fz_books();
 }
 
-/* Nothing is left of any round: no pool, no module reference, no address space. */
+/* Each round leaves nothing behind, or fails. */
 FIXTURE_TEARDOWN(fuzz)
 {
-	struct books is;
-	long spaces;
-
-	EXPECT_TRUE(wait_until(books_are, &self->before, 15000)) {
-		is = books();
-		TH_LOG("%ld references, %u pools, %u regions; before: %ld, %u, %u", is.refcnt,
-		       is.pools, is.regions, self->before.refcnt, self->before.pools,
-		       self->before.regions);
-	}
-	spaces = address_spaces();
-	/* Sanitizers keep what was freed. */
-	if (!sanitizers() && spaces >= 0) {
-		EXPECT_GT(20 + (long)self->rounds / 2, spaces - self->spaces);
-	}
+	EXPECT_EQ(0, uv_slots_in_use());
 }
 
 static void count_enough(struct __test_metadata *_metadata, const struct fz_shared *shm)
@@ -134,7 +69,7 @@ static void count_enough(struct __test_metadata *_metadata, const struct fz_shar
 	       (unsigned long long)calls);
 	EXPECT_LE(calls * 3, ok * 10);
 	for (int nr = 0; nr < FZ_NR; nr++) {
-		EXPECT_LE(calls, shm->calls[nr] * 100)
+		EXPECT_LE(calls, shm->calls[nr] * 200)
 			TH_LOG("%s is hardly called", fz_ops[nr].name);
 		EXPECT_LT(shm->calls[nr], shm->ok[nr] * 10)
 			TH_LOG("%s hardly succeeds", fz_ops[nr].name);

@@ -98,6 +98,14 @@ struct fz_record {
 	uint64_t arg[8];
 };
 
+/** struct fz_books - what must be as before after each round, beside slots */
+struct fz_books {
+	long refcnt;		/* of the module */
+	unsigned int pools;
+	unsigned int regions;	/* of physical address space */
+	long anon_kib;		/* private memory of all processes */
+};
+
 /** struct fz_shared - what the processes of all rounds share */
 struct fz_shared {
 	uint64_t calls[FZ_NR];
@@ -114,6 +122,7 @@ struct fz_shared {
 	volatile bool failed;
 	char text[2048];
 	uint32_t last_pool;		/* the highest number there was before */
+	struct fz_books before;
 	/* Of one round. */
 	struct fz_page mm[2][FZ_PAGES];
 	uint64_t wild[FZ_WILD];
@@ -144,6 +153,8 @@ struct fz {
 	uint64_t rnd;
 	bool admin;			/* has CAP_SYS_ADMIN and CAP_SYS_PTRACE */
 	bool nodes;			/* maps the device */
+	bool discards;			/* detaches without copying; else moves our stack */
+	bool big_pool;			/* may have used up RLIMIT_MEMLOCK */
 	bool quota;
 	bool dying;			/* of SIGKILL, in one of the next calls */
 	pthread_t self;
@@ -252,6 +263,7 @@ bool fz_man_allows(int nr, int err);
 /* fuzz_round.c */
 /** fz_pool_last - the highest number of a pool that there is, or 0 */
 uint32_t fz_pool_last(void);
+struct fz_books fz_books(void);
 /**
  * fz_round - make @calls calls in a process of its own
  *

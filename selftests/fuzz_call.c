@@ -34,11 +34,11 @@ const struct fz_op fz_ops[FZ_NR] = {
 	UFFDVRAM_IOCTLS(CALL_OP)
 };
 
-/* How often each is called, of 100. */
+/* How often each is called, of 1000; attaching and detaching take longest. */
 static const unsigned char call_weight[FZ_NR] = {
-	[FZ_INFO] = 3, [FZ_OPEN_PID] = 3, [FZ_POOL_ATTACH] = 2, [FZ_POOL_DETACH] = 2,
-	[FZ_RANGE_REGISTER] = 18, [FZ_RANGE_UNREGISTER] = 9, [FZ_MIGRATE] = 25,
-	[FZ_QUERY] = 13, [FZ_COPY] = 25,
+	[FZ_INFO] = 30, [FZ_OPEN_PID] = 30, [FZ_POOL_ATTACH] = 15, [FZ_POOL_DETACH] = 15,
+	[FZ_RANGE_REGISTER] = 190, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 250,
+	[FZ_QUERY] = 130, [FZ_COPY] = 250,
 };
 
 /**
@@ -147,14 +147,20 @@ static uint64_t odd_word(struct fz *f, uint64_t was)
 	return odd[fz_pick(f, FZ_COUNT(odd))];
 }
 
-/* Where the kernel writes to our memory: never to pages whose contents we know. */
-static void call_keep_off(struct call *call)
+/*
+ * Where the kernel writes to our memory: never to pages whose contents we know. And
+ * none of what we need to live is lost.
+ */
+static void call_keep_off(struct fz *f, struct call *call)
 {
+	struct uffdvram_pool_detach *detach = (void *)call->in;
 	struct uffdvram_copy *copy = (void *)call->in;
 	struct uffdvram_query *query = (void *)call->in;
 
 	if (call->op == &fz_ops[FZ_COPY] && copy->buf - FZ_ARENA < MIB(16))
 		copy->buf = FZ_SCRATCH;
+	if (call->op == &fz_ops[FZ_POOL_DETACH] && !f->discards)
+		detach->flags &= ~UFFDVRAM_DETACH_DISCARD;
 	if (call->op == &fz_ops[FZ_QUERY] && query->vec - FZ_ARENA < MIB(16))
 		query->vec = FZ_SCRATCH;
 }
@@ -177,7 +183,7 @@ static void odd_member(struct fz *f, struct call *call)
 	uint64_t word = 0;
 
 	call->how = 'm';
-	call_keep_off(call);
+	call_keep_off(f, call);
 	/* Most members are of 8 bytes. */
 	if (at % 8 == 0 && at + 8 <= op->size && fz_chance(f, 75)) {
 		memcpy(&word, call->in + at, 8);
@@ -188,7 +194,7 @@ static void odd_member(struct fz *f, struct call *call)
 		word = at == 4 ? word ^ 1U << fz_pick(f, 4) : odd_word(f, word);
 		memcpy(call->in + at, &word, 4);
 	}
-	call_keep_off(call);
+	call_keep_off(f, call);
 }
 
 static void odd_size(struct fz *f, struct call *call)
@@ -225,7 +231,7 @@ static void odd_pointer(struct fz *f, struct call *call)
 		break;
 	default:
 		/* It can be read, but the answer cannot be written. */
-		call_keep_off(call);
+		call_keep_off(f, call);
 		call_tame_copy(f, call);
 		call->how = 'r';
 		call->read_only = true;
@@ -258,12 +264,13 @@ static void flip_choose(struct fz *f, struct call *call)
 {
 	static const uint8_t copy_words[] = { 0, 4, 8, 12, 16, 24, 28 };
 	const struct fz_op *op = call->op;
+	bool detach = op == &fz_ops[FZ_POOL_DETACH] && !f->discards;
 	size_t at;
 
 	call->how = 'f';
 	call->blind = true;
 	call->want = FZ_ANY;
-	call_keep_off(call);
+	call_keep_off(f, call);
 	do {
 		at = 4 * fz_pick(f, op->size / 4);
 	} while (op->out && at >= op->out && at < op->out_end);
@@ -275,7 +282,7 @@ static void flip_choose(struct fz *f, struct call *call)
 	if (fz_chance(f, 50))
 		f->flip.b = f->flip.a + PAGE * fz_pick(f, 16);
 	if (at == 4)
-		f->flip.b = f->flip.a ^ 1U << fz_pick(f, 3);
+		f->flip.b = f->flip.a ^ 1U << (detach + fz_pick(f, 3));
 	if (op == &fz_ops[FZ_COPY] && (at == 16 || at == 24))
 		f->flip.b = fz_pick(f, 16) * PAGE;
 	f->flip.word = (void *)(call->arg + at);
@@ -306,7 +313,7 @@ static void call_judge(struct fz *f, struct call *call)
 static int call_choose(struct fz *f)
 {
 	unsigned int ranges = 0, nr = 0;
-	int n = fz_pick(f, 100);
+	int n = fz_pick(f, 1000);
 
 	while (n >= call_weight[nr])
 		n -= call_weight[nr++];

@@ -129,11 +129,7 @@ int fz_pool_attach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 		return a->bytes <= POOL_BYTES_MOST ? -EINVAL : FZ_FAILS;
 	if (!a->bytes || a->bytes % PAGE)
 		return -EINVAL;
-	/* One of unknown size may be all that RLIMIT_MEMLOCK allows. */
-	for (struct fz_pool *p = f->pool; p < f->pool + FZ_POOLS; p++)
-		if (p->id && !p->sure)
-			return FZ_ANY;
-	return a->bytes <= POOL_BYTES_MOST && !f->vague_pools ? 0 : FZ_ANY;
+	return a->bytes <= POOL_BYTES_MOST && !f->vague_pools && !f->big_pool ? 0 : FZ_ANY;
 }
 
 static void pool_add(struct fz *f, struct fz_ctx *c, const struct uffdvram_pool_attach *a,
@@ -144,6 +140,7 @@ static void pool_add(struct fz *f, struct fz_ctx *c, const struct uffdvram_pool_
 
 	if (!id || fz_pool_find(f, id))
 		fz_fail(f, "POOL_ATTACH gave pool %u%s", id, id ? ", once more" : "");
+	f->big_pool |= !sure || a->bytes > POOL_BYTES_MOST;
 	for (struct fz_pool *p = f->pool; p < f->pool + FZ_POOLS; p++) {
 		if (p->id)
 			continue;
@@ -178,7 +175,7 @@ void fz_pool_detach_good(struct fz *f, struct fz_ctx *c, void *arg)
 		if (!p->id || (p->ctx != c - f->ctx && q->id && q->ctx == c - f->ctx))
 			p = q;
 	a->pool = p->id;
-	a->flags = fz_chance(f, 4) ? UFFDVRAM_DETACH_DISCARD : 0;
+	a->flags = f->discards && fz_chance(f, 15) ? UFFDVRAM_DETACH_DISCARD : 0;
 }
 
 int fz_pool_detach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
@@ -244,7 +241,7 @@ void fz_range_register_good(struct fz *f, struct fz_ctx *c, void *arg)
 	}
 	if (fz_chance(f, 20))
 		a->flags |= UFFDVRAM_RANGE_FAULT_EVENTS;
-	if (fz_chance(f, 3)) {
+	if (!f->discards && fz_chance(f, 3)) {
 		/* Our own stack, or the arguments of the calls. */
 		a->addr = fz_chance(f, 50) ? FZ_ARGS : ADDR(&first) & ~(PAGE - 1);
 		a->len = PAGE;

@@ -322,7 +322,8 @@ void fz_before(struct fz *f, struct fz_ctx *c, int nr, const void *arg, bool bli
 
 	if (nr == FZ_COPY)
 		copy_before(f, arg, blind);
-	else if (nr == FZ_POOL_DETACH && (blind || d->flags & UFFDVRAM_DETACH_DISCARD))
+	else if (nr == FZ_POOL_DETACH && f->discards &&
+		 (blind || d->flags & UFFDVRAM_DETACH_DISCARD))
 		detach_before(f);
 }
 

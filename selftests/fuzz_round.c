@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 #include "fuzz.h"
 
 #define QUOTA_FILE	"/sys/module/uffdvram/parameters/slot_quota"
+#define REFCNT_FILE	"/sys/module/uffdvram/refcnt"
 #define POOLS_FILE	"/sys/kernel/debug/uffdvram/pools"
 #define QUOTA		200
 #define HANG_S		60
@@ -42,6 +44,7 @@ static void round_setup(struct fz *f, const struct round *r)
 	f->rnd = (r->seed + 1) * 0x9e3779b97f4a7c15ULL + r->round * 0xd1342543de82ef95ULL + 1;
 	f->admin = r->round % 4 != 3;
 	f->nodes = r->round % 3 == 1;
+	f->discards = r->round % 2;
 	f->quota = round_has_quota(r->round);
 	/* Pools that were there before may be used, and detached, too. */
 	f->vague_pools = r->shm->last_pool != 0;
@@ -145,10 +148,44 @@ static int round_clean(struct fz_shared *shm)
 		/* Those of a context that was just closed end by themselves. */
 		if (ret == -ENODEV && tries < 500)
 			ret = 0;
+		sleep_ms(ret || fz_pool_last() != last ? 0 : 2);
 	}
 	if (fd >= 0)
 		close(fd);
 	return ret;
+}
+
+struct fz_books fz_books(void)
+{
+	struct fz_books b = { .anon_kib = file_value("/proc/meminfo", "AnonPages") };
+	static char text[65536];
+	struct uffdvram_info info;
+	int fd = uv_open();
+	char *at = text;
+
+	if (fd < 0 || uv_info(fd, &info))
+		give_up("INFO");
+	close(fd);
+	b.pools = info.n_pools;
+	if (file_read(REFCNT_FILE, text, sizeof(text)) < 0)
+		give_up(REFCNT_FILE);
+	b.refcnt = atol(text);
+	if (file_read("/proc/iomem", text, sizeof(text)) < 0)
+		give_up("/proc/iomem");
+	while ((at = strstr(at, ": uffdvram"))) {
+		b.regions++;
+		at++;
+	}
+	return b;
+}
+
+/* An address space that is kept has most of its memory; the counter is not exact. */
+static bool round_left_nothing(void *arg)
+{
+	const struct fz_books *was = arg, is = fz_books();
+
+	return is.refcnt == was->refcnt && is.pools <= was->pools &&
+	       is.regions <= was->regions && is.anon_kib < was->anon_kib + 1024;
 }
 
 static void round_quota(uint64_t round)
@@ -186,6 +223,14 @@ int fz_round(struct fz_shared *shm, uint64_t seed, uint64_t round, unsigned int 
 	if (!ret && !uv_wait_slots(0)) {
 		snprintf(what, sizeof(what), "%llu slots are still in use",
 			 (unsigned long long)uv_slots_in_use());
+		ret = -EBUSY;
+	}
+	if (!ret && !wait_until(round_left_nothing, &shm->before, 15000)) {
+		struct fz_books is = fz_books();
+
+		snprintf(what, sizeof(what), "something is left: %ld references, %u pools, %u regions, %ld KiB of memory",
+			 is.refcnt - shm->before.refcnt, is.pools, is.regions,
+			 is.anon_kib - shm->before.anon_kib);
 		ret = -EBUSY;
 	}
 	if (what[0])
