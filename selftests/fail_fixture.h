@@ -36,6 +36,7 @@ FIXTURE(fail)
 	struct child child;
 	char *map;
 	unsigned int lost;
+	long long locked;
 };
 
 FIXTURE_VARIANT(fail)

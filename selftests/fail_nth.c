@@ -53,6 +53,8 @@ TEST_F(fail, attach)
 
 	ASSERT_EQ(0, uv_info(self->fd, &info));
 	self->got = info.n_pools;
+	self->locked = file_value("/proc/self/status", "VmLck");
+	ASSERT_LE(0, self->locked);
 	sweep(_metadata, self, "", run_attach, after_attach);
 }
 

@@ -79,6 +79,8 @@ static void after_attach(struct __test_metadata *_metadata, data *self, int ret)
 		EXPECT_EQ(0, uv_detach(self->fd, self->pool2, 0, NULL));
 	EXPECT_EQ(0, uv_info(self->fd, &info));
 	EXPECT_EQ(self->got, (int)info.n_pools);
+	/* What it would have cost is paid back. */
+	EXPECT_EQ(self->locked, file_value("/proc/self/status", "VmLck"));
 }
 
 /* A second pool has the pages of mem. */
