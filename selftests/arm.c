@@ -64,6 +64,43 @@ TEST_F(armed, holes_come_after_the_registration)
 	EXPECT_EQ(-ENOTCONN, uffdvram_range_punch(self->range, 0, PAGE));
 }
 
+struct puncher {
+	struct uffdvram_range *range;
+	int uffd, ret;
+};
+
+static void *arm_and_punch(void *arg)
+{
+	struct puncher *p = arg;
+	const struct uffdvram_arm_opts opts = {
+		.size = sizeof(opts), .uffd = p->uffd, .features = UFFD_FEATURE_EVENT_REMOVE,
+		.flags = UFFDVRAM_ARM_MISSING | UFFDVRAM_ARM_PUNCH | UFFDVRAM_ARM_ADOPT,
+		.hole_off = HOLE, .hole_len = HOLES,
+	};
+
+	p->ret = uffdvram_range_arm(p->range, &opts);
+	return NULL;
+}
+
+/* Whoever watches sees the holes being made; before the registration nobody would. */
+TEST_F(armed, holes_are_made_under_watch)
+{
+	struct puncher p = { .range = self->range, .uffd = uffd_open(UFFD_FEATURE_EVENT_REMOVE) };
+	struct uffd_msg msg;
+	pthread_t thread;
+
+	ASSERT_LE(0, p.uffd);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, arm_and_punch, &p));
+	ASSERT_TRUE(uffd_wait(p.uffd, &msg, 10000));
+	EXPECT_EQ(UFFD_EVENT_REMOVE, msg.event);
+	EXPECT_EQ(ADDR(self->mem) + HOLE, msg.arg.remove.start);
+	EXPECT_EQ(ADDR(self->mem) + HOLE + HOLES, msg.arg.remove.end);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, p.ret);
+	ASSERT_EQ(0, uffdvram_range_disarm(self->range));
+	close(p.uffd);
+}
+
 TEST_F(armed, punching_later)
 {
 	struct toucher t;

@@ -436,4 +436,51 @@ TEST_F(copy, precopy)
 	close(uffd);
 }
 
+/* Writes a batch; its last page comes long after it was looked up. */
+static void write_batch(struct racer *r)
+{
+	int ret;
+
+	*(uint64_t *)(r->buf + 31 * PAGE) = ++r->version[0];
+	ret = uv_copy(r->fd, WRITE, r->mem, 32 * PAGE, r->buf, NULL);
+	if (ret)
+		racer_bad(r, ret);
+}
+
+/* From when a page in RAM is protected until it is noted as written it stays as it is. */
+TEST_F(copy, protected_meanwhile)
+{
+	int uffd = uffd_open(UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+			     UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	char *page = self->mem + 31 * PAGE;
+	volatile uint64_t *word = (uint64_t *)page;
+	uint64_t end = now_ms() + 3000, was;
+	bool stop = false;
+	struct racer r = { .fd = self->fd, .mem = self->mem, .buf = self->buf, .stop = &stop,
+			   .once = write_batch };
+	long changes = 0, bad = 0;
+	pthread_t thread;
+	int i;
+
+	ASSERT_LE(0, uffd);
+	fill_pages(self->mem, LEN, 1);
+	ASSERT_EQ(0, uffd_register(uffd, self->mem, LEN, UFFDIO_REGISTER_MODE_WP));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, racer_run, &r));
+	while (now_ms() < end || changes < 20) {
+		ASSERT_EQ(0, uffd_wp(uffd, page, PAGE, true));
+		was = *word;
+		for (i = 0; i < 100000 && *word == was; i++)
+			;
+		if (*word == was)
+			continue;
+		changes++;
+		bad += !!(pagemap_entry(0, page) & PAGEMAP_UFFD_WP);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	report(_metadata, &r, 1);
+	EXPECT_EQ(0, bad) TH_LOG("of %ld changes", changes);
+	close(uffd);
+}
+
 TEST_HARNESS_MAIN

@@ -295,6 +295,57 @@ TEST_F(linear, busy_slots)
 	EXPECT_EQ(-1, check_pages(self->mem + 6 * PAGE, LEN - 6 * PAGE, 1));
 }
 
+struct reader {
+	int fd;
+	char *page, *buf;
+	int ret;
+};
+
+static void *read_page(void *arg)
+{
+	struct reader *r = arg;
+
+	r->ret = uv_copy(r->fd, 0, r->page, PAGE, r->buf, NULL);
+	return NULL;
+}
+
+/* A page that lives elsewhere, and is held there by COPY, has not arrived. */
+TEST_F(linear, astray_and_held)
+{
+	char *other = map_small(PAGE), *page = self->mem + 5 * PAGE;
+	struct reader r = { self->fd, page, map_small(PAGE), -1 };
+	struct uffdvram_migrate m;
+	pthread_t thread;
+	int tries;
+
+	ASSERT_EQ(0, uv_register(self->fd, other, PAGE, self->pool, NULL));
+	/* On a slow machine COPY may come too late to hold anything. */
+	for (tries = 0; tries < 5; tries++) {
+		fill_pages_as(other, PAGE, page, 2);
+		ASSERT_EQ(1, uv_to_vram(self->fd, other, PAGE));
+		ASSERT_EQ(page, mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, page));
+		ASSERT_EQ(other, mmap(other, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE |
+				      MAP_ANONYMOUS, -1, 0));
+		uv_sim_set("delay_us", "%d", 2000000);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, read_page, &r));
+		sleep_ms(500);
+		sim_calm();
+		ASSERT_EQ(0, uv_migrate(self->fd, page, PAGE, 0, &m));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(0, r.ret);
+		EXPECT_EQ(0, m.already);
+		if (!m.moved)
+			break;
+	}
+	EXPECT_EQ(1, m.stayed[UFFDVRAM_STAY_SLOT_BUSY]);
+	EXPECT_EQ(ADDR(page), m.first[UFFDVRAM_STAY_SLOT_BUSY]);
+	ASSERT_EQ(1, uv_to_vram(self->fd, page, PAGE));
+	EXPECT_EQ(0, misplaced(self->fd, self->pool, page, PAGE, OFF + 5 * PAGE));
+	EXPECT_EQ(-1, check_pages(page, PAGE, 2));
+	munmap(other, PAGE);
+	munmap(r.buf, PAGE);
+}
+
 /* The window of a range that has ended still has its pages for a moment. */
 TEST_F(linear, window_taken_over)
 {
