@@ -28,11 +28,6 @@ static uint64_t number(const char *name, uint64_t otherwise)
 	return strcmp(value, "random") ? strtoull(value, NULL, 0) : now_ms() * 2654435761U >> 8;
 }
 
-static bool sanitizers(void)
-{
-	return !access("/sys/kernel/debug/kmemleak", F_OK);
-}
-
 FIXTURE(fuzz)
 {
 	struct fz_shared *shm;
@@ -85,7 +80,7 @@ static void count_enough(struct __test_metadata *_metadata, const struct fz_shar
 /* The time limit of this file is what ends it. */
 TEST_F_TIMEOUT(fuzz, ioctls, 7 * 86400)
 {
-	uint64_t calls = number("FUZZ_CALLS", sanitizers() ? CALLS_SLOW : CALLS);
+	uint64_t calls = number("FUZZ_CALLS", fz_sanitizers() ? CALLS_SLOW : CALLS);
 	uint64_t seed = number("FUZZ_SEED", 1), only = number("FUZZ_ROUND", ~0ULL);
 	uint64_t begin = now_ms();
 

@@ -264,6 +264,8 @@ bool fz_man_allows(int nr, int err);
 /** fz_pool_last - the highest number of a pool that there is, or 0 */
 uint32_t fz_pool_last(void);
 struct fz_books fz_books(void);
+/** fz_sanitizers - the kernel has them, and is slow */
+bool fz_sanitizers(void);
 /**
  * fz_round - make @calls calls in a process of its own
  *

@@ -176,6 +176,18 @@ static void call_tame_copy(struct fz *f, struct call *call)
 	copy->len = (1 + fz_pick(f, 15)) * PAGE;
 }
 
+/* A number that, added to the one before it, is too much for 64 bits. */
+static void odd_sum(struct fz *f, struct call *call)
+{
+	size_t at = 8 + 8 * fz_pick(f, call->op->size / 8 - 1);
+	uint64_t word;
+
+	memcpy(&word, call->in + at - 8, 8);
+	word = fz_pick(f, 3) * PAGE - word;
+	if (at + 8 <= call->op->size)
+		memcpy(call->in + at, &word, 8);
+}
+
 static void odd_member(struct fz *f, struct call *call)
 {
 	const struct fz_op *op = call->op;
@@ -185,7 +197,9 @@ static void odd_member(struct fz *f, struct call *call)
 	call->how = 'm';
 	call_keep_off(f, call);
 	/* Most members are of 8 bytes. */
-	if (at % 8 == 0 && at + 8 <= op->size && fz_chance(f, 75)) {
+	if (fz_chance(f, 25)) {
+		odd_sum(f, call);
+	} else if (at % 8 == 0 && at + 8 <= op->size && fz_chance(f, 75)) {
 		memcpy(&word, call->in + at, 8);
 		word = odd_word(f, word);
 		memcpy(call->in + at, &word, 8);

@@ -17,7 +17,7 @@
 #define REFCNT_FILE	"/sys/module/uffdvram/refcnt"
 #define POOLS_FILE	"/sys/kernel/debug/uffdvram/pools"
 #define QUOTA		200
-#define HANG_S		60
+#define HANG_S		30
 #define MEMLOCK		MIB(256)
 
 struct round {
@@ -26,6 +26,11 @@ struct round {
 	uint64_t round;
 	unsigned int calls;
 };
+
+bool fz_sanitizers(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
 
 static bool round_has_quota(uint64_t round)
 {
@@ -111,13 +116,14 @@ static int round_watch(struct fz_shared *shm, struct child *c)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLIN };
 	uint64_t last = 0, since = now_ms();
+	int patience = HANG_S * (fz_sanitizers() ? 4 : 1);
 
 	while (poll(&p, 1, 500) == 0) {
 		if (shm->progress != last) {
 			last = shm->progress;
 			since = now_ms();
 		}
-		if (now_ms() - since < HANG_S * 1000)
+		if (now_ms() - since < patience * 1000ULL)
 			continue;
 		kill(c->pid, SIGKILL);
 		return -ETIMEDOUT;
