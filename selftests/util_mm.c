@@ -54,6 +54,11 @@ void sim_calm(void)
 		uv_sim_set(files[i], "0");
 }
 
+long long unused_kib(void)
+{
+	return file_value("/proc/meminfo", "MemFree:") + file_value("/proc/meminfo", "Slab:");
+}
+
 long not_zero(const void *addr, size_t len)
 {
 	const unsigned char *p = addr;

@@ -38,6 +38,13 @@ long not_zero(const void *addr, size_t len);
 /** check_each - check_pages() page by page; number of pages that are wrong */
 size_t check_each(const void *addr, size_t len, uint64_t seed);
 
+/**
+ * unused_kib - memory of the host that is free, or in slabs
+ *
+ * KASAN keeps objects that were freed, and kmemleak notes all of them, in slabs.
+ */
+long long unused_kib(void);
+
 /** rnd - the next of a repeatable row of numbers; the state must not be 0 */
 uint64_t rnd(uint64_t *state);
 
