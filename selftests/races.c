@@ -166,7 +166,7 @@ static uint64_t lost_races(void)
 /* Where sanitizers make each round long, fewer must do. */
 static unsigned int least_rounds(void)
 {
-	return access("/sys/kernel/debug/kmemleak", F_OK) ? 20 : 8;
+	return access("/sys/kernel/debug/kmemleak", F_OK) ? 20 : 5;
 }
 
 static void race(struct __test_metadata *_metadata, struct round *r, unsigned int ms)
