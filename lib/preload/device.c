@@ -14,8 +14,8 @@
 #include "raw.h"
 #include "shim.h"
 
-/* Pools have small numbers; a shared one is found by trying. */
-#define POOLS_TO_TRY	256
+/* Pools are numbered in a row, also after others are gone; one is found by trying. */
+#define POOLS_TO_TRY	(1U << 20)
 
 static long device_ioctl(unsigned long cmd, void *arg)
 {
@@ -58,13 +58,23 @@ static int register_in(uint32_t pool, uint64_t start, uint64_t end, uint32_t *ra
 	return ret;
 }
 
+static bool has_pools(void)
+{
+	struct uffdvram_info info = { .size = sizeof(info) };
+
+	return !device_ioctl(UFFDVRAM_INFO, &info) && info.n_pools;
+}
+
 static int find_shared_pool(void)
 {
-	long page = raw6(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret = -ENODEV;
 	uint32_t range;
+	long page;
 
+	if (!has_pools())
+		return ret;
+	page = raw6(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (raw_failed(page))
 		return page;
 	for (uint32_t pool = 1; pool <= POOLS_TO_TRY && ret == -ENODEV; pool++) {
