@@ -344,15 +344,6 @@ TEST_F(copy, writes_are_scanned)
 	close(uffd);
 }
 
-static size_t soft_dirty(const char *mem)
-{
-	size_t n = 0, i;
-
-	for (i = 0; i < PAGES; i++)
-		n += !!(pagemap_entry(0, mem + i * PAGE) & PAGEMAP_SOFT_DIRTY);
-	return n;
-}
-
 TEST_F(copy, writes_are_soft_dirty)
 {
 	int vram;
@@ -363,12 +354,12 @@ TEST_F(copy, writes_are_soft_dirty)
 		if (vram)
 			ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
 		ASSERT_EQ(0, file_write("/proc/self/clear_refs", "4"));
-		ASSERT_EQ(0, soft_dirty(self->mem));
+		ASSERT_EQ(0, soft_dirty(self->mem, PAGES));
 		ASSERT_EQ(0, uv_copy(self->fd, 0, self->mem, LEN, self->buf, NULL));
-		EXPECT_EQ(0, soft_dirty(self->mem));
+		EXPECT_EQ(0, soft_dirty(self->mem, PAGES));
 		ASSERT_EQ(0, uv_copy(self->fd, WRITE, self->mem + 5 * PAGE, 2 * PAGE,
 				     self->buf + 5 * PAGE, NULL));
-		EXPECT_EQ(2, soft_dirty(self->mem));
+		EXPECT_EQ(2, soft_dirty(self->mem, PAGES));
 		EXPECT_NE(0, pagemap_entry(0, self->mem + 5 * PAGE) & PAGEMAP_SOFT_DIRTY);
 		EXPECT_NE(0, pagemap_entry(0, self->mem + 6 * PAGE) & PAGEMAP_SOFT_DIRTY);
 	}

@@ -49,14 +49,6 @@ FIXTURE_VARIANT_ADD(fail, kernel) { .kernel = true };
 
 typedef FIXTURE_DATA(fail) data;
 
-static long long module_users(void)
-{
-	char text[32] = "";
-
-	return file_read("/sys/module/uffdvram/refcnt", text, sizeof(text)) > 0 ?
-		atoll(text) : -1;
-}
-
 FIXTURE_SETUP(fail)
 {
 	cpu_set_t cpu;
@@ -85,7 +77,7 @@ FIXTURE_SETUP(fail)
 
 static bool users_are(void *arg)
 {
-	return module_users() == *(long long *)arg;
+	return module_users() == *(long *)arg;
 }
 
 FIXTURE_TEARDOWN(fail)
@@ -97,7 +89,7 @@ FIXTURE_TEARDOWN(fail)
 	EXPECT_TRUE(uv_wait_slots(0));
 	/* A pool that is leaked, or a file, a slot: each keeps the module. */
 	EXPECT_TRUE(wait_until(users_are, &self->users, 5000)) {
-		TH_LOG("users of the module: %lld, before %lld", module_users(), self->users);
+		TH_LOG("users of the module: %ld, before %ld", module_users(), self->users);
 	}
 	inject_close(&self->inject);
 }

@@ -80,7 +80,7 @@ static void count_enough(struct __test_metadata *_metadata, const struct fz_shar
 /* The time limit of this file is what ends it. */
 TEST_F_TIMEOUT(fuzz, ioctls, 7 * 86400)
 {
-	uint64_t calls = number("FUZZ_CALLS", fz_sanitizers() ? CALLS_SLOW : CALLS);
+	uint64_t calls = number("FUZZ_CALLS", sanitizers() ? CALLS_SLOW : CALLS);
 	uint64_t seed = number("FUZZ_SEED", 1), only = number("FUZZ_ROUND", ~0ULL);
 	uint64_t begin = now_ms();
 

@@ -100,7 +100,7 @@ struct fz_record {
 
 /** struct fz_books - what must be as before after each round, beside slots */
 struct fz_books {
-	long refcnt;		/* of the module */
+	long users;		/* of the module */
 	unsigned int pools;
 	unsigned int regions;	/* of physical address space */
 	long anon_kib;		/* private memory of all processes */
@@ -264,8 +264,6 @@ bool fz_man_allows(int nr, int err);
 /** fz_pool_last - the highest number of a pool that there is, or 0 */
 uint32_t fz_pool_last(void);
 struct fz_books fz_books(void);
-/** fz_sanitizers - the kernel has them, and is slow */
-bool fz_sanitizers(void);
 /**
  * fz_round - make @calls calls in a process of its own
  *

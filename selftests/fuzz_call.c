@@ -394,14 +394,6 @@ static void call_place(struct call *call)
 		give_up("mprotect");
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
 static int call_issue(struct fz *f, struct call *call)
 {
 	uint64_t begin;

@@ -14,7 +14,6 @@
 #include "fuzz.h"
 
 #define QUOTA_FILE	"/sys/module/uffdvram/parameters/slot_quota"
-#define REFCNT_FILE	"/sys/module/uffdvram/refcnt"
 #define POOLS_FILE	"/sys/kernel/debug/uffdvram/pools"
 #define QUOTA		200
 #define HANG_S		30
@@ -26,11 +25,6 @@ struct round {
 	uint64_t round;
 	unsigned int calls;
 };
-
-bool fz_sanitizers(void)
-{
-	return !access("/sys/kernel/debug/kmemleak", F_OK);
-}
 
 static bool round_has_quota(uint64_t round)
 {
@@ -116,7 +110,7 @@ static int round_watch(struct fz_shared *shm, struct child *c)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLIN };
 	uint64_t last = 0, since = now_ms();
-	int patience = HANG_S * (fz_sanitizers() ? 4 : 1);
+	int patience = HANG_S * (sanitizers() ? 4 : 1);
 
 	while (poll(&p, 1, 500) == 0) {
 		if (shm->progress != last) {
@@ -173,9 +167,7 @@ struct fz_books fz_books(void)
 		give_up("INFO");
 	close(fd);
 	b.pools = info.n_pools;
-	if (file_read(REFCNT_FILE, text, sizeof(text)) < 0)
-		give_up(REFCNT_FILE);
-	b.refcnt = atol(text);
+	b.users = module_users();
 	if (file_read("/proc/iomem", text, sizeof(text)) < 0)
 		give_up("/proc/iomem");
 	while ((at = strstr(at, ": uffdvram"))) {
@@ -190,7 +182,7 @@ static bool round_left_nothing(void *arg)
 {
 	const struct fz_books *was = arg, is = fz_books();
 
-	return is.refcnt == was->refcnt && is.pools <= was->pools &&
+	return is.users == was->users && is.pools <= was->pools &&
 	       is.regions <= was->regions && is.anon_kib < was->anon_kib + 1024;
 }
 
@@ -235,7 +227,7 @@ int fz_round(struct fz_shared *shm, uint64_t seed, uint64_t round, unsigned int 
 		struct fz_books is = fz_books();
 
 		snprintf(what, sizeof(what), "something is left: %ld references, %u pools, %u regions, %ld KiB of memory",
-			 is.refcnt - shm->before.refcnt, is.pools, is.regions,
+			 is.users - shm->before.users, is.pools, is.regions,
 			 is.anon_kib - shm->before.anon_kib);
 		ret = -EBUSY;
 	}

@@ -142,6 +142,15 @@ TEST_F(vram, random_pieces)
 	munmap(mem, PAGES * PAGE);
 }
 
+/* Data, zero page, hole, data, ... */
+static void fill_a_third(char *mem, size_t pages)
+{
+	for (size_t i = 0; i < pages; i += 3)
+		fill_pages(mem + i * PAGE, PAGE, 4);
+	for (size_t i = 1; i < pages; i += 3)
+		read_byte(mem + i * PAGE);
+}
+
 /* A hole becomes a zeroed page in VRAM, and so does the shared zero page. */
 TEST_F(vram, holes_become_zeroed_vram)
 {
@@ -150,14 +159,9 @@ TEST_F(vram, holes_become_zeroed_vram)
 	uint64_t placed = uv_stat("pages_placed");
 	char *mem = map_small(len);
 	struct uffdvram_migrate m;
-	unsigned char sum = 0;
 
 	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, NULL));
-	for (i = 0; i < PAGES; i += 3)	/* data, zero page, hole, data, ... */
-		fill_pages(mem + i * PAGE, PAGE, 4);
-	for (i = 1; i < PAGES; i += 3)
-		sum |= mem[i * PAGE];
-	EXPECT_EQ(0, sum);
+	fill_a_third(mem, PAGES);
 	ASSERT_EQ(0, uv_migrate(self->fd, mem, len, UFFDVRAM_MIGRATE_TO_RAM, &m));
 	EXPECT_EQ(PAGES / 3, m.stayed[UFFDVRAM_STAY_MISSING]);
 	EXPECT_EQ(ADDR(mem) + 2 * PAGE, m.first[UFFDVRAM_STAY_MISSING]);
@@ -188,14 +192,9 @@ TEST_F(vram, populated_leaves_holes)
 	uint64_t placed = uv_stat("pages_placed");
 	char *mem = map_small(len);
 	struct uffdvram_migrate m;
-	unsigned char sum = 0;
 
 	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, NULL));
-	for (i = 0; i < PAGES; i += 3)	/* data, zero page, hole, data, ... */
-		fill_pages(mem + i * PAGE, PAGE, 4);
-	for (i = 1; i < PAGES; i += 3)
-		sum |= mem[i * PAGE];
-	EXPECT_EQ(0, sum);
+	fill_a_third(mem, PAGES);
 	ASSERT_EQ(PAGES / 3, move_all(self->fd, mem, len, UFFDVRAM_MIGRATE_POPULATED, &m));
 	EXPECT_TRUE(sum_ok(mem, len, &m));
 	EXPECT_EQ(PAGES / 3 * 2, m.stayed[UFFDVRAM_STAY_MISSING]);
@@ -206,15 +205,6 @@ TEST_F(vram, populated_leaves_holes)
 			  i % 3 == 1 ? UFFDVRAM_STATE_PRESENT : UFFDVRAM_STATE_OTHER,
 			  state_of(self->fd, mem + i * PAGE)) TH_LOG("page %zu", i);
 	munmap(mem, len);
-}
-
-static size_t soft_dirty(const char *mem, size_t pages)
-{
-	size_t n = 0, i;
-
-	for (i = 0; i < pages; i++)
-		n += !!(pagemap_entry(0, mem + i * PAGE) & PAGEMAP_SOFT_DIRTY);
-	return n;
 }
 
 /*

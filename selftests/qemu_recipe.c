@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include "util.h"
+#include "util_mm.h"
 #include "vmm_guest.h"
 
 #define DIR		"/tmp/recipe"
@@ -100,8 +100,7 @@ FIXTURE(qemu)
 
 FIXTURE_SETUP(qemu)
 {
-	/* The kernels with sanitizers have it, and no other. */
-	if (!access("/sys/kernel/debug/kmemleak", F_OK))
+	if (sanitizers())
 		SKIP(return, "QEMU takes too long here");
 	ASSERT_EQ(0, access("/dev/kvm", R_OK | W_OK));
 	ASSERT_TRUE(uv_wait_slots(0));

@@ -33,27 +33,32 @@ static void faults(struct field *f)
 	}
 }
 
+static int looks(int fd, void *arg)
+{
+	struct field *f = arg;
+
+	(void)fd;
+	return check_pages(f->mem, f->len, f->seed) != -1;
+}
+
 static void forks(struct field *f)
 {
-	int status;
-	pid_t pid = fork();
+	wrong(f, run_child(looks, f), "the child's memory");
+}
 
-	if (!pid)
-		_exit(check_pages(f->mem, f->len, f->seed) != -1);
-	wrong(f, pid < 0 || waitpid(pid, &status, 0) != pid || status, "the child's memory");
+static int becomes_true(int fd, void *arg)
+{
+	char *argv[] = { "true", NULL };
+
+	(void)fd;
+	(void)arg;
+	execv("/bin/true", argv);
+	return 1;
 }
 
 static void execs(struct field *f)
 {
-	char *argv[] = { "true", NULL };
-	int status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		execv("/bin/true", argv);
-		_exit(1);
-	}
-	wrong(f, pid < 0 || waitpid(pid, &status, 0) != pid || status, "exec");
+	wrong(f, run_child(becomes_true, f), "exec");
 }
 
 static void unmaps(struct field *f)
@@ -209,39 +214,46 @@ static void proc_mem(struct field *f)
 	      "write of /proc/PID/mem");
 }
 
-/* A child stops us for a moment, and reads a word of each page. */
+/* A child reads a word of each page of ours, and compares with its own. */
+static int reads_parent(int fd, void *arg)
+{
+	struct field *f = arg;
+
+	(void)fd;
+	for (size_t i = 0; i < f->len; i += PAGE) {
+		struct iovec here = { f->buf, 64 }, there = { f->mem + i, 64 };
+
+		if (process_vm_readv(getppid(), &here, 1, &there, 1, 0) != 64 ||
+		    memcmp(f->buf, f->mem + i, 64))
+			return 1;
+	}
+	return 0;
+}
+
 static void traces(struct field *f)
 {
-	pid_t tid = gettid(), pid = fork();
-	int status;
-
-	if (!pid) {
-		for (size_t i = 0; i < f->len; i += PAGE) {
-			struct iovec here = { f->buf, 64 }, there = { f->mem + i, 64 };
-
-			if (process_vm_readv(tid, &here, 1, &there, 1, 0) != 64 ||
-			    memcmp(f->buf, f->mem + i, 64))
-				_exit(1);
-		}
-		_exit(0);
-	}
-	wrong(f, pid < 0 || waitpid(pid, &status, 0) != pid || status, "what another process saw");
+	wrong(f, run_child(reads_parent, f), "what another process saw");
 }
 
 /* A block device that takes the pages themselves. */
+static int direct_nr;
+
 static bool direct_begin(struct field *f)
 {
-	char nr[16], path[64];
+	char path[32];
 
-	if (file_read("/sys/class/zram-control/hot_add", nr, sizeof(nr)) <= 0)
+	direct_nr = zram_new("8M");
+	if (direct_nr < 0)
 		return false;
-	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", atoi(nr));
-	if (file_write(path, "8M"))
-		return false;
-	snprintf(path, sizeof(path), "/dev/zram%d", atoi(nr));
+	zram_path(direct_nr, path, sizeof(path));
 	f->fds[0] = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
-	f->fds[1] = dup(f->fds[0]);
 	return f->fds[0] >= 0;
+}
+
+static void direct_end(struct field *f)
+{
+	close_fds(f);
+	zram_drop(direct_nr);
 }
 
 static void direct(struct field *f)
@@ -304,7 +316,7 @@ const struct rival rivals[] = {
 	{ "process_vm", NULL, process_vm, NULL, KEPT, false },
 	{ "/proc/PID/mem", proc_mem_begin, proc_mem, close_fds, KEPT, false },
 	{ "another process", NULL, traces, NULL, KEPT, false },
-	{ "O_DIRECT", direct_begin, direct, close_fds, KEPT, false },
+	{ "O_DIRECT", direct_begin, direct, direct_end, KEPT, false },
 	{ "fixed buffers", fixed_begin, fixed, close_fds, KEPT, false },
 	{ "vmsplice", pipe_begin, splices, close_fds, KEPT, false },
 };

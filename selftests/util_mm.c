@@ -88,12 +88,17 @@ uint64_t rnd(uint64_t *state)
 	return *state;
 }
 
-uint64_t now_ms(void)
+uint64_t now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+uint64_t now_ms(void)
+{
+	return now_ns() / 1000000;
 }
 
 bool kernel_is(const char *prefix)
@@ -104,6 +109,30 @@ bool kernel_is(const char *prefix)
 	uname(&name);
 	return !strncmp(name.release, prefix, n) &&
 	       (name.release[n] < '0' || name.release[n] > '9');
+}
+
+bool sanitizers(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+long module_users(void)
+{
+	static const char file[] = "/sys/module/uffdvram/refcnt";
+	char text[32];
+
+	if (file_read(file, text, sizeof(text)) <= 0)
+		give_up(file);
+	return atol(text);
+}
+
+size_t soft_dirty(const char *mem, size_t pages)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < pages; i++)
+		n += !!(pagemap_entry(0, mem + i * PAGE) & PAGEMAP_SOFT_DIRTY);
+	return n;
 }
 
 int threads_run(unsigned int n, void *(*fn)(void *arg), void *arg, size_t arg_size)
@@ -138,6 +167,36 @@ int state_of(int fd, const void *page)
 	return -EIO;
 }
 
+int zram_new(const char *size)
+{
+	char text[16], path[64];
+	int nr;
+
+	if (file_read("/sys/class/zram-control/hot_add", text, sizeof(text)) <= 0)
+		return -1;
+	nr = atoi(text);
+	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", nr);
+	if (!file_write(path, size))
+		return nr;
+	zram_drop(nr);
+	return -1;
+}
+
+void zram_drop(int nr)
+{
+	char text[16], path[64];
+
+	snprintf(path, sizeof(path), "/sys/block/zram%d/reset", nr);
+	file_write(path, "1");
+	snprintf(text, sizeof(text), "%d", nr);
+	file_write("/sys/class/zram-control/hot_remove", text);
+}
+
+void zram_path(int nr, char *path, size_t len)
+{
+	snprintf(path, len, "/dev/zram%d", nr);
+}
+
 /* Swap space as mkswap(8) makes it: version 1, one header page. */
 static bool swap_format(const char *path, uint32_t pages)
 {
@@ -158,36 +217,29 @@ static bool swap_format(const char *path, uint32_t pages)
 	return ok;
 }
 
-static char swap_dev[32];
+static int swap_nr = -1;
 
 bool swap_on(void)
 {
-	char text[16], path[64];
-	int nr = 0;
+	char path[32];
 
 	if (file_value("/proc/meminfo", "SwapTotal:") > 0)
 		return true;
-	/* The first zram device may be in use, or not there yet: take a new one. */
-	if (file_read("/sys/class/zram-control/hot_add", text, sizeof(text)) <= 0)
-		return false;
-	nr = atoi(text);
-	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", nr);
-	snprintf(swap_dev, sizeof(swap_dev), "/dev/zram%d", nr);
-	return !file_write(path, "64M") && swap_format(swap_dev, MIB(64) / PAGE) &&
-	       !swapon(swap_dev, 0);
+	swap_nr = zram_new("64M");
+	zram_path(swap_nr, path, sizeof(path));
+	return swap_nr >= 0 && swap_format(path, MIB(64) / PAGE) && !swapon(path, 0);
 }
 
 void swap_off(void)
 {
-	char path[64];
+	char path[32];
 
-	if (!*swap_dev)
+	if (swap_nr < 0)
 		return;
-	swapoff(swap_dev);
-	snprintf(path, sizeof(path), "/sys/block/%s/reset", strrchr(swap_dev, '/') + 1);
-	file_write(path, "1");
-	file_write("/sys/class/zram-control/hot_remove", strrchr(swap_dev, 'm') + 1);
-	*swap_dev = 0;
+	zram_path(swap_nr, path, sizeof(path));
+	swapoff(path);
+	zram_drop(swap_nr);
+	swap_nr = -1;
 }
 
 #define KSM	"/sys/kernel/mm/ksm/"

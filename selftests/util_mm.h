@@ -48,6 +48,7 @@ long long unused_kib(void);
 /** rnd - the next of a repeatable row of numbers; the state must not be 0 */
 uint64_t rnd(uint64_t *state);
 
+uint64_t now_ns(void);
 uint64_t now_ms(void);
 
 /** kernel_is - does the running kernel's release begin so? ("6.12") */
@@ -56,8 +57,28 @@ bool kernel_is(const char *prefix);
 /** threads_run - @n threads run @fn(arg[i]); waits for all; -errno: none ran */
 int threads_run(unsigned int n, void *(*fn)(void *arg), void *arg, size_t arg_size);
 
+/** sanitizers - is this a kernel with kmemleak, KASAN and so on, which is slow? */
+bool sanitizers(void);
+
+/** module_users - who keeps the module from being unloaded */
+long module_users(void);
+
+/** soft_dirty - how many of these pages have the mark */
+size_t soft_dirty(const char *mem, size_t pages);
+
 /** state_of - enum uffdvram_state of one page, or -errno */
 int state_of(int fd, const void *page);
+
+/**
+ * zram_new - a new zram device; its number, or -1: none could be made
+ *
+ * The first one may be in use, or not there yet. zram_drop() removes it, once
+ * nobody has it open.
+ */
+int zram_new(const char *size);
+void zram_drop(int nr);
+/** zram_path - its name in /dev */
+void zram_path(int nr, char *path, size_t len);
 
 /**
  * swap_on - give the machine 64 MiB of swap on zram; false: it has no zram
