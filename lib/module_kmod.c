@@ -33,6 +33,7 @@ static int kmod_open(const struct uffdvram_module_opts *opts, struct kmod_ctx **
 	struct kmod_list *list = NULL;
 	int ret;
 
+	*mod = NULL;
 	*kmod = kmod_new(NULL, NULL);
 	if (!*kmod)
 		return -ENOMEM;

@@ -14,7 +14,7 @@ int vma_parse(const char *line, struct vma *vma)
 {
 	unsigned int major, minor;
 	uint64_t start, end, inode;
-	char perms[5];
+	char perms[5] = "";
 	int name = 0;
 
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n",

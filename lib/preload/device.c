@@ -190,6 +190,7 @@ uint64_t device_fault_backs(void)
 	do {
 		n = raw(SYS_read, shim.fd, events, sizeof(events));
 		for (long i = 0; i < n / (long)sizeof(events[0]); i++)
+			/* NOLINTNEXTLINE(*.UndefinedBinaryOperatorResult): the kernel wrote it */
 			if (events[i].type == UFFDVRAM_EVENT_FAULT_BACK)
 				pages += events[i].len / PAGE;
 	} while (n == sizeof(events));

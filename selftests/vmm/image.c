@@ -22,7 +22,7 @@
 #define HDR_MAGIC	0x53726448	/* "HdrS" */
 #define HDR_OFFSET	0x1f1
 #define BOOT_FLAG	0xaa55
-#define SECTOR		512
+#define SECTOR		512UL
 #define LOW_RAM_END	0x9fc00UL
 #define HIGH_RAM	0x100000UL
 #define CMDLINE_MAX	2048

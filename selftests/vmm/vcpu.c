@@ -118,7 +118,7 @@ void vcpu_create(struct vcpu *cpu, struct ram *ram)
 	cpu_ioctl(cpu->vm, KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
 	cpu->fd = ioctl(cpu->vm, KVM_CREATE_VCPU, 0);
 	size = ioctl(cpu->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	if (cpu->fd < 0 || size < 0)
+	if (cpu->fd < 0 || size < (int)sizeof(*cpu->run))
 		fail(EXIT_SETUP, "KVM_CREATE_VCPU: %s", strerror(errno));
 	cpu->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
 	if (cpu->run == MAP_FAILED)

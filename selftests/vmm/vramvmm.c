@@ -119,7 +119,7 @@ static void say_figures(const struct monitor *mon)
 	printf("vramvmm: supplied %llu pages (%llu zero, %llu poison), moved %llu, "
 	       "faulted back %llu (%llu bytes), in VRAM %llu, poison %llu\n",
 	       mon->supplied, mon->zero, mon->poisoned, mon->moved, (unsigned long long)back,
-	       (unsigned long long)(back * PAGE_BYTES), (unsigned long long)vram,
+	       (unsigned long long)back * PAGE_BYTES, (unsigned long long)vram,
 	       (unsigned long long)poison);
 }
 
