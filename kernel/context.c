@@ -5,12 +5,12 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
-#include <linux/slab.h>
 
 #include "context.h"
 #include "event.h"
 #include "inject.h"
 #include "lock.h"
+#include "object.h"
 #include "range.h"
 #include "user.h"
 #include "vram.h"
@@ -22,7 +22,7 @@ static DEFINE_XARRAY(uffdvram_mms);
 
 static struct uffdvram_mm *mm_new(struct mm_struct *mm)
 {
-	struct uffdvram_mm *umm = may_fail(alloc, NULL, kzalloc(sizeof(*umm), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_mm *umm = object_new(umm);
 
 	if (!umm)
 		return NULL;
@@ -52,7 +52,7 @@ static struct uffdvram_mm *mm_get(struct mm_struct *mm)
 		goto out_unlock;
 	if (may_fail(alloc, true, xa_is_err(xa_store(&uffdvram_mms, index, umm,
 						     GFP_KERNEL_ACCOUNT)))) {
-		kfree(umm);
+		object_free(umm);
 		umm = NULL;
 		goto out_unlock;
 	}
@@ -84,7 +84,7 @@ static void mm_free(struct kref *ref)
 void uffdvram_mm_free(struct uffdvram_mm *umm)
 {
 	mtree_destroy(&umm->ranges);
-	kfree(umm);
+	object_free(umm);
 }
 
 void uffdvram_mm_put(struct uffdvram_mm *umm)
@@ -102,7 +102,7 @@ void uffdvram_mm_put(struct uffdvram_mm *umm)
  */
 struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm)
 {
-	struct uffdvram_ctx *ctx = may_fail(alloc, NULL, kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_ctx *ctx = object_new(ctx);
 	int ret = -ENOMEM;
 
 	if (!ctx)
@@ -132,7 +132,7 @@ err_user:
 err_events:
 	uffdvram_events_put(ctx->events);
 err_ctx:
-	kfree(ctx);
+	object_free(ctx);
 	return ERR_PTR(ret);
 }
 
@@ -169,7 +169,7 @@ void uffdvram_ctx_free(struct uffdvram_ctx *ctx)
 	uffdvram_mm_put(ctx->umm);
 	uffdvram_user_put(ctx->user);
 	uffdvram_events_put(ctx->events);
-	kfree(ctx);
+	object_free(ctx);
 }
 
 /**

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/fs.h>
-#include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 
 #include "event.h"
 #include "inject.h"
+#include "object.h"
 
 /**
  * uffdvram_events_new() - an empty queue
@@ -14,7 +14,7 @@
  */
 struct uffdvram_events *uffdvram_events_new(void)
 {
-	struct uffdvram_events *q = may_fail(alloc, NULL, kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_events *q = object_new(q);
 
 	if (!q)
 		return NULL;
@@ -26,7 +26,7 @@ struct uffdvram_events *uffdvram_events_new(void)
 
 static void events_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct uffdvram_events, ref));
+	object_free(container_of(ref, struct uffdvram_events, ref));
 }
 
 /* Any context. */

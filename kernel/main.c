@@ -16,7 +16,7 @@
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue
- *	inject	 failures on request, in test builds
+ *	object	 what has to be freed		inject	 failures on request (tests)
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -24,6 +24,7 @@
 #include "debugfs.h"
 #include "evict.h"
 #include "ioctl.h"
+#include "object.h"
 #include "range.h"
 #include "user.h"
 #include "vram.h"
@@ -71,6 +72,7 @@ static void __exit uffdvram_exit(void)
 	uffdvram_watch_exit();
 	/* Owners of slots are freed by RCU. */
 	rcu_barrier();
+	uffdvram_object_check();
 }
 
 module_init(uffdvram_init);

@@ -13,7 +13,6 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/slab.h>
 
 #include <linux/uffdvram.h>
 
@@ -21,6 +20,7 @@
 #include "inject.h"
 #include "lock.h"
 #include "node.h"
+#include "object.h"
 #include "range.h"
 
 /**
@@ -41,7 +41,7 @@ static int node_release(struct inode *inode, struct file *file)
 	if (node->range)
 		uffdvram_range_drop(node->range);
 	fput(node->device);
-	kfree(node);
+	object_free(node);
 	return 0;
 }
 
@@ -52,7 +52,7 @@ static const struct file_operations node_fops = {
 
 static struct file *node_file(struct file *device)
 {
-	struct node *node = may_fail(alloc, NULL, kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT));
+	struct node *node = object_new(node);
 	struct file *file;
 
 	if (!node)
@@ -61,7 +61,7 @@ static struct file *node_file(struct file *device)
 			anon_inode_create_getfile("[uffdvram]", &node_fops, node,
 						  O_RDWR, NULL));
 	if (IS_ERR(file)) {
-		kfree(node);
+		object_free(node);
 		return file;
 	}
 	node->device = get_file(device);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/slab.h>
 
 #include <linux/uffdvram.h>
 
 #include "event.h"
-#include "inject.h"
+#include "object.h"
 #include "owner.h"
 #include "user.h"
 
@@ -18,7 +17,7 @@
 struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
 					  struct uffdvram_user *user)
 {
-	struct uffdvram_owner *o = may_fail(alloc, NULL, kzalloc(sizeof(*o), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_owner *o = object_new(o);
 
 	if (!o)
 		return NULL;
@@ -37,7 +36,7 @@ static void owner_free(struct rcu_head *rcu)
 
 	uffdvram_events_put(o->events);
 	uffdvram_user_put(o->user);
-	kfree(o);
+	object_free(o);
 }
 
 /**

@@ -2,7 +2,6 @@
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
 
 #include <linux/uffdvram.h>
 
@@ -10,6 +9,7 @@
 #include "event.h"
 #include "inject.h"
 #include "lock.h"
+#include "object.h"
 #include "owner.h"
 #include "range.h"
 #include "ucmd.h"
@@ -30,7 +30,7 @@ static void range_free(struct kref *ref)
 	if (r->v)
 		uffdvram_vram_put(r->v);
 	uffdvram_mm_put(r->umm);
-	kfree_rcu(r, rcu);
+	object_free_rcu(r, rcu);
 }
 
 void uffdvram_range_put(struct uffdvram_range *r)
@@ -267,7 +267,7 @@ static int range_set_window(struct uffdvram_range *r, u64 off)
 static struct uffdvram_range *
 range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 {
-	struct uffdvram_range *r = may_fail(alloc, NULL, kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_range *r = object_new(r);
 	int ret;
 
 	if (!r)

@@ -24,7 +24,9 @@
 	X(copy_read)		/* pages in VRAM that COPY read there */\
 	X(copy_written)		/* pages in VRAM that COPY wrote there */\
 	X(copy_ram)		/* pages that COPY read or wrote in RAM */\
-	X(copy_raced)		/* pages that moved while COPY was at them */
+	X(copy_raced)		/* pages that moved while COPY was at them */\
+	X(objects_made)		/* contexts, pools, ranges and so on */	\
+	X(objects_freed)	/* all of them, when the module goes */
 
 enum uffdvram_stat {
 #define UFFDVRAM_STAT_ENUM_(name)	UFFDVRAM_STAT_##name,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/minmax.h>
-#include <linux/slab.h>
 #include <linux/spinlock.h>
 
-#include "inject.h"
+#include "object.h"
 #include "user.h"
 
 unsigned long uffdvram_slot_quota;
@@ -31,8 +30,7 @@ static struct uffdvram_user *user_find_locked(kuid_t uid)
  */
 struct uffdvram_user *uffdvram_user_get(kuid_t uid)
 {
-	struct uffdvram_user *new = may_fail(alloc, NULL,
-					     kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_user *new = object_new(new);
 	struct uffdvram_user *u;
 
 	if (!new)
@@ -48,7 +46,7 @@ struct uffdvram_user *uffdvram_user_get(kuid_t uid)
 		swap(u, new);
 	}
 	spin_unlock_irq(&user_lock);
-	kfree(new);
+	object_free(new);
 	return u;
 }
 
@@ -66,7 +64,7 @@ void uffdvram_user_put(struct uffdvram_user *user)
 		return;
 	list_del(&user->link);
 	spin_unlock_irqrestore(&user_lock, flags);
-	kfree(user);
+	object_free(user);
 }
 
 /**

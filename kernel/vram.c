@@ -4,7 +4,6 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
-#include <linux/slab.h>
 #include <linux/xarray.h>
 
 #include <linux/uffdvram.h>
@@ -12,6 +11,7 @@
 #include "event.h"
 #include "inject.h"
 #include "lock.h"
+#include "object.h"
 #include "owner.h"
 #include "vram.h"
 
@@ -196,7 +196,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	if (!arg->bytes || !PAGE_ALIGNED(arg->bytes) ||
 	    arg->bytes > VRAM_MAX_BYTES)
 		return ERR_PTR(-EINVAL);
-	v = may_fail(alloc, NULL, kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT));
+	v = object_new(v);
 	if (!v)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&v->ref);
@@ -211,7 +211,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	v->backend.bytes = arg->bytes;
 	ret = vram_setup(v, arg, pgmap_ops);
 	if (ret) {
-		kfree(v);
+		object_free(v);
 		return ERR_PTR(ret);
 	}
 	return v;
@@ -338,7 +338,7 @@ struct uffdvram_vram *uffdvram_vram_next(u32 *id)
 
 static void vram_free_struct(struct kref *ref)
 {
-	kfree(container_of(ref, struct uffdvram_vram, ref));
+	object_free(container_of(ref, struct uffdvram_vram, ref));
 }
 
 void uffdvram_vram_put(struct uffdvram_vram *v)

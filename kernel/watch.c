@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
-#include <linux/slab.h>
 
 #include <linux/uffdvram.h>
 
@@ -9,6 +8,7 @@
 #include "event.h"
 #include "inject.h"
 #include "lock.h"
+#include "object.h"
 #include "range.h"
 #include "watch.h"
 
@@ -29,7 +29,7 @@ static struct uffdvram_watch *watch_of(struct mmu_notifier *mn)
 
 static struct mmu_notifier *watch_alloc(struct mm_struct *mm)
 {
-	struct uffdvram_watch *w = may_fail(alloc, NULL, kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT));
+	struct uffdvram_watch *w = object_new(w);
 
 	return w ? &w->mn : ERR_PTR(-ENOMEM);
 }
@@ -41,7 +41,7 @@ static void watch_free(struct mmu_notifier *mn)
 
 	if (w->umm)
 		uffdvram_mm_free(w->umm);
-	kfree(w);
+	object_free(w);
 }
 
 /* Exit or exec: all memory goes, and nothing comes after it. */
