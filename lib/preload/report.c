@@ -86,6 +86,8 @@ void report_end(void)
 {
 	char line[LINE_SIZE];
 
+	/* Ranges and refusals, too, which the thread does not look at. */
+	shim.reported = ~0ULL;
 	report_update();
 	if (shim.report_at < 0)
 		raw(SYS_write, STDERR_FILENO, line, report_line(line, false));
