@@ -50,6 +50,12 @@ check-detectors: | preflight
 check-static:
 	@scripts/check-static
 
+check-user: | preflight
+	@scripts/check-user
+
+fuzz-parsers:
+	@$(in-sysroot) scripts/fuzz-parsers $(or $(SECONDS),60) $(NAMES)
+
 bench:
 	@echo "bench: not available yet: arrives with the work on speed" >&2; exit 1
 
@@ -68,5 +74,6 @@ update: | preflight
 clean:
 	rm -rf build
 
-.PHONY: all help module user selftests vmtest kernel demo check check-detectors check-static bench \
+.PHONY: all help module user selftests vmtest kernel demo check check-detectors check-static check-user \
+	fuzz-parsers bench \
 	coverage install preflight update clean

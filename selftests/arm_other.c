@@ -170,6 +170,7 @@ static int nobody_main(int fd, void *arg)
 	/* One for user mode only: a system call is refused, not waited for. */
 	if (write(ends[1], mem, 1) != -1 || errno != EFAULT)
 		return 4;
+	uffdvram_close(ctx);
 	return 0;
 }
 
