@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	s.json = data[0] & 1;
 	s.pid = data[0] & 2 ? getpid() : 0;
 	in = fmemopen((void *)(data + 1), commands - 1, "r");
-	must(in != NULL);
+	must(in);
 	files = (struct feed){ data + commands, size - commands };
 	if (files.left)
 		files.at++, files.left--;

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct uffdvram_ctx *ctx;
 	size_t got = 99;
 
-	must(ev != NULL);
+	must(ev);
 	must(!uffdvram_open_fd(&ctx, fd, NULL));
 	do {
 		ret = uffdvram_event_read(ctx, ev, room, &got, 0);

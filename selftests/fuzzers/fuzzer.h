@@ -7,6 +7,7 @@
 #define UFFDVRAM_FUZZER_H
 
 #include <errno.h>
+#include <sanitizer/common_interface_defs.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,9 +23,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static inline void must_(bool ok, const char *cond, const char *file, int line)
 {
+	char text[256];
+
 	if (ok)
 		return;
-	fprintf(stderr, "%s:%d: broken: %s\n", file, line, cond);
+	/* Standard error is closed, so that parsers' messages do not slow us down. */
+	snprintf(text, sizeof(text), "%s:%d: broken: %s", file, line, cond);
+	__sanitizer_report_error_summary(text);
 	abort();
 }
 
@@ -33,7 +38,7 @@ static inline char *text_of(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
 
-	must(text != NULL);
+	must(text);
 	if (size)
 		memcpy(text, data, size);
 	text[size] = '\0';

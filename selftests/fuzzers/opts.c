@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	before = malloc(size);
 	must(caller && before);
 	caller = realloc(caller, size);
-	must(caller != NULL);
+	must(caller);
 	memcpy(caller, data, size);
 	memcpy(caller, &given, sizeof(given));
 	memcpy(before, caller, size);

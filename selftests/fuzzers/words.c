@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len = strlen(text);
 	char **words = malloc(max * sizeof(*words) + !max);
 
-	must(words != NULL);
+	must(words);
 	n = parse_words(text, words, max);
 	must(n <= max && n >= -E2BIG);
 	for (int i = 0; i < n; i++) {

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-static void want(int ok, const char *what)
+static void want(bool ok, const char *what)
 {
 	if (!ok)
 		die(what);
@@ -140,7 +140,7 @@ int main(void)
 		want(!pthread_create(&threads[i], NULL, worker, (void *)(i * 100)), "a thread");
 	for (unsigned int i = 0; i < 20; i++) {
 		heap = realloc(heap, (i + 1) * 5 * PAGE);
-		want(heap != NULL, "realloc");
+		want(heap, "realloc");
 		fill(heap, (i + 1) * 5 * PAGE, i);
 		check(heap, (i + 1) * 5 * PAGE, i);
 		sbrk(i % 2 ? -4 * PAGE : 4 * PAGE);
