@@ -9,11 +9,9 @@
  */
 #include <kselftest_harness.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/kvm.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include "util_mm.h"
+#include "vcpu.h"
 
 #define DATA		0x10000UL		/* guest address of the data */
 #define DATA_PAGES	4096UL
@@ -79,38 +77,18 @@ static void page_set(char *mem, uint32_t at, uint32_t round)
 
 FIXTURE(kvm)
 {
-	int fd, kvm, vm, vcpu;
+	int fd;
 	uint32_t pool;
 	char *mem;
-	struct kvm_run *run;
-	int run_size;
+	struct vcpu vcpu;
 };
-
-static int vcpu_start(int vcpu)
-{
-	struct kvm_segment code = { .limit = ~0U, .type = 11, .present = 1, .s = 1, .db = 1,
-				    .g = 1, .selector = 8 };
-	struct kvm_segment data = code;
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsi = DATA, .rdi = MEM, .rbp = 1 };
-	struct kvm_sregs sregs;
-
-	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
-		return -1;
-	data.type = 3;
-	data.selector = 16;
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = data;
-	sregs.cr0 |= 1;		/* protected mode, no paging */
-	return ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs);
-}
 
 FIXTURE_SETUP(kvm)
 {
-	struct kvm_userspace_memory_region slot = { .memory_size = MEM };
+	struct kvm_regs regs = { .rip = CODE, .rsi = DATA, .rdi = MEM, .rbp = 1 };
 	size_t at;
 
-	self->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (self->kvm < 0)
+	if (vcpu_new(&self->vcpu))
 		SKIP(return, "no /dev/kvm");
 	sim_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
@@ -122,58 +100,35 @@ FIXTURE_SETUP(kvm)
 	memcpy(self->mem + CODE, guest_code, guest_code_end - guest_code);
 	for (at = DATA; at < MEM; at += PAGE)
 		page_set(self->mem, at, 0);
-
-	self->vm = ioctl(self->kvm, KVM_CREATE_VM, 0);
-	ASSERT_LE(0, self->vm);
-	slot.userspace_addr = ADDR(self->mem);
-	ASSERT_EQ(0, ioctl(self->vm, KVM_SET_USER_MEMORY_REGION, &slot));
-	self->vcpu = ioctl(self->vm, KVM_CREATE_VCPU, 0);
-	ASSERT_LE(0, self->vcpu);
-	self->run_size = ioctl(self->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	self->run = mmap(NULL, self->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, self->vcpu, 0);
-	ASSERT_NE(MAP_FAILED, self->run);
-	ASSERT_EQ(0, vcpu_start(self->vcpu));
+	ASSERT_EQ(0, vcpu_memory(&self->vcpu, 0, self->mem, MEM));
+	ASSERT_EQ(0, vcpu_start(&self->vcpu, &regs));
 }
 
 FIXTURE_TEARDOWN(kvm)
 {
 	sim_calm();
-	munmap(self->run, self->run_size);
-	close(self->vcpu);
-	close(self->vm);
-	close(self->kvm);
+	vcpu_free(&self->vcpu);
 	munmap(self->mem, MEM);
 	close(self->fd);
 	EXPECT_TRUE(uv_wait_slots(0));
 }
 
 /* Run until the guest speaks. Its round number; or -1: wrong, stopped, signal. */
-static long run_round(struct __test_metadata *_metadata, int vcpu, struct kvm_run *run,
+static long run_round(struct __test_metadata *_metadata, struct vcpu *v,
 		      volatile sig_atomic_t *signalled)
 {
-	uint32_t word;
+	unsigned int word = 0;
+	int port = vcpu_run(v, &word, signalled);
 
-	for (;;) {
-		if (ioctl(vcpu, KVM_RUN, 0)) {
-			if (signalled && *signalled)
-				return -1;
-			if (errno == EINTR)
-				continue;
-			TH_LOG("KVM_RUN: %s", strerror(errno));
-			return -1;
-		}
-		if (run->exit_reason == KVM_EXIT_INTR)
-			continue;
-		if (run->exit_reason != KVM_EXIT_IO) {
-			TH_LOG("the guest stopped, reason %u", run->exit_reason);
-			return -1;
-		}
-		memcpy(&word, (char *)run + run->io.data_offset, sizeof(word));
-		if (run->io.port == PORT_ROUND)
-			return word;
-		TH_LOG("the guest found a wrong word at %#x", word);
+	if (port == PORT_ROUND)
+		return word;
+	if (signalled && *signalled)
 		return -1;
-	}
+	if (port == PORT_WRONG)
+		TH_LOG("the guest found a wrong word at %#x", word);
+	else
+		TH_LOG("the guest stopped: %d, reason %u", port, v->run->exit_reason);
+	return -1;
 }
 
 struct mover {
@@ -232,14 +187,14 @@ TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
 	for (round = 1; round <= 2; round++) {
 		ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
 		ASSERT_EQ(MEM / PAGE, uv_in_vram(self->fd, self->mem, MEM));
-		ASSERT_EQ(round, run_round(_metadata, self->vcpu, self->run, NULL));
+		ASSERT_EQ(round, run_round(_metadata, &self->vcpu, NULL));
 	}
 	EXPECT_LE(2 * DATA_PAGES, uv_stat("fault_pages") - faults);
 
 	/* During rounds: it runs, and never waits for the mover to be done. */
 	ASSERT_EQ(0, pthread_create(&thread, NULL, keep_moving_in, &m));
 	while (back < 12000 || round < 6) {
-		ASSERT_EQ(round, run_round(_metadata, self->vcpu, self->run, NULL));
+		ASSERT_EQ(round, run_round(_metadata, &self->vcpu, NULL));
 		back = uv_stat("fault_pages") - faults;
 		round++;
 	}
@@ -277,13 +232,13 @@ TEST_F(kvm, lost_page)
 	int again;
 
 	ASSERT_EQ(0, sigaction(SIGBUS, &bus_action, NULL));
-	ASSERT_EQ(1, run_round(_metadata, self->vcpu, self->run, &bus_seen));
+	ASSERT_EQ(1, run_round(_metadata, &self->vcpu, &bus_seen));
 	ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
 	/* The first page that comes home is the code's. */
 	uv_sim_set("fail_to_ram", "%d", 1000);
 	for (again = 0; again < 3; again++) {
 		bus_seen = 0;
-		ASSERT_EQ(-1, run_round(_metadata, self->vcpu, self->run, &bus_seen));
+		ASSERT_EQ(-1, run_round(_metadata, &self->vcpu, &bus_seen));
 		ASSERT_EQ(1, bus_seen);
 		EXPECT_EQ(BUS_MCEERR_AR, bus_info.si_code);
 		EXPECT_EQ(12, bus_info.si_addr_lsb);
@@ -302,8 +257,8 @@ TEST_F(kvm, lost_page)
 	ASSERT_EQ(0, madvise(self->mem + lost, PAGE, MADV_DONTNEED));
 	page_set(self->mem, lost, 1);
 	bus_seen = 0;
-	ASSERT_EQ(2, run_round(_metadata, self->vcpu, self->run, &bus_seen));
-	ASSERT_EQ(3, run_round(_metadata, self->vcpu, self->run, &bus_seen));
+	ASSERT_EQ(2, run_round(_metadata, &self->vcpu, &bus_seen));
+	ASSERT_EQ(3, run_round(_metadata, &self->vcpu, &bus_seen));
 	EXPECT_EQ(0, bus_seen);
 }
 
