@@ -47,6 +47,9 @@ check: | preflight
 check-detectors: | preflight
 	@scripts/check-detectors $(NAMES)
 
+check-long: | preflight
+	@scripts/check-long $(NAMES)
+
 check-static:
 	@scripts/check-static
 
@@ -74,6 +77,6 @@ update: | preflight
 clean:
 	rm -rf build
 
-.PHONY: all help module user selftests vmtest kernel demo check check-detectors check-static check-user \
-	fuzz-parsers bench \
+.PHONY: all help module user selftests vmtest kernel demo check check-detectors check-long \
+	check-static check-user fuzz-parsers bench \
 	coverage install preflight update clean

@@ -80,6 +80,13 @@ size_t check_each(const void *addr, size_t len, uint64_t seed)
 	return bad;
 }
 
+uint64_t env_number(const char *name, uint64_t otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoull(value, NULL, 0) : otherwise;
+}
+
 uint64_t rnd(uint64_t *state)
 {
 	*state ^= *state << 13;

@@ -45,6 +45,9 @@ size_t check_each(const void *addr, size_t len, uint64_t seed);
  */
 long long unused_kib(void);
 
+/** env_number - what the environment says, or otherwise */
+uint64_t env_number(const char *name, uint64_t otherwise);
+
 /** rnd - the next of a repeatable row of numbers; the state must not be 0 */
 uint64_t rnd(uint64_t *state);
 
