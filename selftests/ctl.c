@@ -257,6 +257,71 @@ TEST_F(ctl, faults_are_told)
 	EXPECT_EQ(1, child_step(&self->target, 1));
 }
 
+/* A pool that is too small, so that pages stay and the pool says that it is full. */
+static int small_pool(int pid, unsigned long addr, const char *options)
+{
+	return run("uffdvramctl %s -p %d batch --ack <<end\n"
+		   "echo a b\n"
+		   "pool attach sim 2M\n"
+		   "range add 0x%lx 4M\n"
+		   "move in 1\n"
+		   "events -n 1 -t 20\n"
+		   "range del 1\n"
+		   "range del 1\n"
+		   "range add largest\n"
+		   "range del all\n"
+		   "end\n", options, pid, addr);
+}
+
+TEST_F(ctl, pages_that_stay)
+{
+	EXPECT_EQ(1, small_pool(self->pid, self->addr, ""));
+	EXPECT_TRUE(says("a b\nok\n"));
+	EXPECT_TRUE(says(" pages stayed: "));
+	EXPECT_TRUE(says(" no_slot (first 0x"));
+	EXPECT_TRUE(says(" pool_pressure: pool "));
+	EXPECT_TRUE(says("1 range deleted\nok\n"));
+	EXPECT_TRUE(says("error: range del: range 1: none with this number"));
+	EXPECT_EQ(1, small_pool(self->pid, self->addr, "-j"));
+	EXPECT_TRUE(says("[\"a\",\"b\"]\n{\"ok\":true}\n"));
+	EXPECT_TRUE(says("\"no_slot\":{\"pages\":"));
+	EXPECT_TRUE(says("\"event\":\"pool_pressure\",\"pool\":"));
+	EXPECT_TRUE(says("{\"deleted\":1}\n{\"ok\":true}\n"));
+	EXPECT_TRUE(says("{\"ok\":false,\"error\":\"range del: range 1: none with"));
+	EXPECT_EQ(1, child_step(&self->target, 1));
+}
+
+TEST_F(ctl, pools_that_are_used)
+{
+	unsigned int n;
+
+	ASSERT_EQ(0, run("uffdvramctl pool attach sim 2M --shared"));
+	ASSERT_EQ(1, sscanf(out, "pool %u", &n));
+	ASSERT_EQ(0, run("uffdvramctl -p %d batch <<end\n"
+			 "range add 0x%lx 64K pool %u\n"
+			 "move in 1\n"
+			 "pool list\n"
+			 "end\n", self->pid, self->addr, n));
+	EXPECT_TRUE(says(" slots used\n"));
+	EXPECT_EQ(0, run("uffdvramctl -j pool detach %u", n));
+	EXPECT_TRUE(says("{\"detached\":"));
+}
+
+TEST_F(ctl, without_debugfs)
+{
+	const char *before = "unshare -m sh -c 'umount /sys/kernel/debug/tracing 2>/dev/null; "
+			     "umount -l /sys/kernel/debug; ";
+
+	EXPECT_EQ(1, run("%s uffdvramctl pool list'", before));
+	EXPECT_TRUE(says("mount -t debugfs none /sys/kernel/debug"));
+	EXPECT_EQ(1, run("%s uffdvramctl stats'", before));
+	EXPECT_EQ(0, run("%s uffdvramctl doctor'", before));
+	EXPECT_TRUE(says("warn  debugfs "));
+	/* As where the module is not loaded. */
+	EXPECT_EQ(1, run("unshare -m sh -c 'umount -l /sys; uffdvramctl -d /nowhere doctor'"));
+	EXPECT_TRUE(says("absent (the module is not loaded; this program was built without"));
+}
+
 TEST(stats)
 {
 	ASSERT_EQ(0, run("uffdvramctl stats"));
@@ -350,7 +415,21 @@ TEST(wrong_usage)
 	EXPECT_TRUE(says("ENOTTY"));
 	EXPECT_EQ(1, run("uffdvramctl -d /nowhere info"));
 	EXPECT_TRUE(says("ENOENT"));
+	EXPECT_EQ(1, run("uffdvramctl -v -d /nowhere info"));
+	EXPECT_TRUE(says("uffdvramctl: /nowhere: No such file or directory\n"));
 	EXPECT_EQ(1, run("uffdvramctl -h >/dev/full"));
+	EXPECT_EQ(0, run("uffdvramctl -V"));
+	EXPECT_TRUE(says("uffdvramctl 0."));
+	EXPECT_EQ(2, run("uffdvramctl move in all"));
+	EXPECT_EQ(2, run("uffdvramctl range list"));
+	EXPECT_EQ(2, run("uffdvramctl batch more"));
+	EXPECT_EQ(2, run("echo wait | uffdvramctl batch"));
+	EXPECT_EQ(2, run("seq -s ' ' 1000 | uffdvramctl batch"));
+	EXPECT_TRUE(says("more than "));
+	EXPECT_EQ(2, run("printf 'range add\\nrange add 1 x 2\\n' | uffdvramctl -p %d batch --ack",
+			 getpid()));
+	EXPECT_EQ(1, run("echo map anon:1T | uffdvramctl -p %d batch", getpid()));
+	EXPECT_TRUE(says("has no private anonymous memory in one piece of 1T"));
 }
 
 TEST_HARNESS_MAIN

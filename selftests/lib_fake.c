@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -475,6 +476,78 @@ TEST_F(lib, close_frees_what_is_left)
 	before = mallinfo2().uordblks;
 	open_use_close(&self->opts);
 	EXPECT_EQ(before, mallinfo2().uordblks);
+}
+
+/* All that malloc() has to give, as a list; 0 bytes are left for anybody. */
+static void *eat_memory(void)
+{
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	void **chunk, *all = NULL;
+	size_t size;
+
+	if (setrlimit(RLIMIT_AS, &none))
+		give_up("RLIMIT_AS");
+	for (size = 1 << 20; size >= 16; size -= size > 4096 ? size / 2 : 16) {
+		while ((chunk = malloc(size))) {
+			*chunk = all;
+			all = chunk;
+		}
+	}
+	return all;
+}
+
+static void give_back(void *all)
+{
+	const struct rlimit plenty = { RLIM_INFINITY, RLIM_INFINITY };
+	void *next;
+
+	setrlimit(RLIMIT_AS, &plenty);
+	for (; all; all = next) {
+		next = *(void **)all;
+		free(all);
+	}
+}
+
+/* Memory comes first: what cannot be kept is not asked for. */
+TEST_F(lib, no_memory)
+{
+	const struct uffdvram_pool_opts opts = {
+		.size = sizeof(opts), .backend = UFFDVRAM_BACKEND_SIM, .bytes = 1 << 21,
+	};
+	struct uffdvram_range *range = NULL;
+	struct uffdvram_pool *pool = NULL;
+	struct uffdvram_ctx *ctx = NULL;
+	int ret[5], i, fd = next_fd();
+	void *all = eat_memory();
+
+	ret[0] = uffdvram_pool_attach(&pool, self->ctx, &opts);
+	ret[1] = uffdvram_pool_wrap(&pool, self->ctx, 3);
+	ret[2] = uffdvram_range_register(&range, self->ctx, BASE, PAGE, NULL);
+	ret[3] = uffdvram_open(&ctx, &self->opts);
+	ret[4] = uffdvram_open_pidfd(&ctx, 0, &self->opts);
+	give_back(all);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(-ENOMEM, ret[i]) TH_LOG("call %d", i);
+	EXPECT_EQ(0, fake.calls);
+	EXPECT_EQ(fd, next_fd());
+	EXPECT_TRUE(!pool && !range && !ctx);
+	EXPECT_EQ(0, uffdvram_range_register(&range, self->ctx, BASE, PAGE, NULL));
+}
+
+/* Sizes that mean nothing, in every function that takes options. */
+TEST_F(lib, no_options_of_older_libraries)
+{
+	struct uffdvram_pool_opts popts = { .size = 1 };
+	struct uffdvram_range_opts ropts = { .size = 1 };
+	struct uffdvram_range *range = NULL;
+	struct uffdvram_pool *pool = NULL;
+	struct uffdvram_ctx *ctx = NULL;
+
+	self->opts.size = 1;
+	EXPECT_EQ(-EINVAL, uffdvram_open_pidfd(&ctx, 0, &self->opts));
+	EXPECT_EQ(-EINVAL, uffdvram_pool_attach(&pool, self->ctx, &popts));
+	EXPECT_EQ(-EINVAL, uffdvram_range_register(&range, self->ctx, BASE, PAGE, &ropts));
+	EXPECT_EQ(0, fake.calls);
 }
 
 TEST(names)
