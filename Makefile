@@ -62,8 +62,8 @@ fuzz-parsers:
 bench:
 	@echo "bench: not available yet: arrives with the work on speed" >&2; exit 1
 
-coverage:
-	@echo "coverage: not available yet: arrives with the work on fault injection" >&2; exit 1
+coverage: | preflight
+	@scripts/coverage
 
 install:
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install

@@ -90,7 +90,7 @@ FIXTURE_TEARDOWN(shim)
 	close(self->fd);
 }
 
-TEST_F(shim, plain_registers_only)
+TEST_F_TIMEOUT(shim, plain_registers_only, 120)
 {
 	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=plain", "exit"));
 	EXPECT_EQ(3, self->said.lines);	/* two children, and itself */
@@ -102,7 +102,7 @@ TEST_F(shim, plain_registers_only)
 	EXPECT_EQ(3, self->said.lines);
 }
 
-TEST_F(shim, chaos_moves)
+TEST_F_TIMEOUT(shim, chaos_moves, 120)
 {
 	ASSERT_EQ(0, under_shim(&self->said,
 				"UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100", "exit"));
@@ -111,13 +111,13 @@ TEST_F(shim, chaos_moves)
 	EXPECT_LT(0, self->said.fault_backs);
 }
 
-TEST_F(shim, node)
+TEST_F_TIMEOUT(shim, node, 120)
 {
 	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=node", "exit"));
 	EXPECT_EQ(0, self->said.migrations);
 }
 
-TEST_F(shim, children_are_left_alone_on_request)
+TEST_F_TIMEOUT(shim, children_are_left_alone_on_request, 120)
 {
 	ASSERT_EQ(0, under_shim(&self->said,
 				"UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100 "
@@ -126,7 +126,7 @@ TEST_F(shim, children_are_left_alone_on_request)
 	EXPECT_LT(0, self->said.migrations);
 }
 
-TEST_F(shim, the_heap_too)
+TEST_F_TIMEOUT(shim, the_heap_too, 120)
 {
 	ASSERT_EQ(0, under_shim(&self->said,
 				"UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100 "
@@ -134,7 +134,7 @@ TEST_F(shim, the_heap_too)
 	EXPECT_LT(0, self->said.migrations);
 }
 
-TEST_F(shim, report_in_a_file)
+TEST_F_TIMEOUT(shim, report_in_a_file, 120)
 {
 	FILE *f = fopen(REPORT, "w");
 
@@ -157,7 +157,7 @@ TEST_F(shim, report_in_a_file)
 	EXPECT_EQ(3, self->said.lines);
 }
 
-TEST_F(shim, off_and_unknown)
+TEST_F_TIMEOUT(shim, off_and_unknown, 120)
 {
 	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=off", "exit"));
 	EXPECT_EQ(0, self->said.lines);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PAGE	4096UL
-#define LEN	(256 * PAGE)
+#define LEN	(64 * PAGE)
 
 static void must(int good, const char *what)
 {

@@ -4,7 +4,8 @@
  *
  * It mounts what tests need, loads the modules, runs the job (/job/cmd, or the
  * tests of /job/tests), unloads our module, scans the kernel's log and
- * kmemleak, and only then says its verdict and powers off.
+ * kmemleak, runs what the job wants afterwards (/job/after), and only then says
+ * its verdict and powers off.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include "vm.h"
 
 #define POOL_ATTACH_LIMIT_S	60
+#define AFTER_LIMIT_S		120
 
 int stream_fd = -1;
 int verdict_fd = -1;
@@ -226,6 +228,18 @@ static bool run_job(void)
 	return !attach_pool() || run_command(limit_s);
 }
 
+static void run_after(void)
+{
+	struct run_result res;
+	char *argv[] = { "/bin/sh", "/job/after", NULL };
+
+	if (access("/job/after", F_OK))
+		return;
+	run_program(argv, AFTER_LIMIT_S, &res);
+	if (res.timed_out || res.status)
+		verdict("after bad status %d", res.status);
+}
+
 int main(void)
 {
 	bool usable;
@@ -252,6 +266,7 @@ int main(void)
 	}
 scan:
 	scan_log();
+	run_after();
 	verdict("end");
 	power_off();
 }
