@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * races.c runs one of our calls against one of the kernel's ("rival") on the same
- * memory, round after round; races_rivals.c has the rivals.
+ * memory, round after round; races_rivals.c and races_more.c have the rivals.
  */
 #ifndef UFFDVRAM_SELFTESTS_RACES_H
 #define UFFDVRAM_SELFTESTS_RACES_H
@@ -48,7 +48,14 @@ struct rival {
 	bool huge;
 };
 
-extern const struct rival rivals[];
-extern const unsigned int n_rivals;
+extern const struct rival rivals[], more_rivals[];
+extern const unsigned int n_rivals, n_more_rivals;
+
+/* If @is, @what is wrong, and the race is over. */
+static inline void wrong(struct field *f, bool is, const char *what)
+{
+	if (is)
+		f->wrong = what;
+}
 
 #endif /* UFFDVRAM_SELFTESTS_RACES_H */

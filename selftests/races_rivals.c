@@ -18,12 +18,6 @@
 
 #define THP	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
 
-static void wrong(struct field *f, bool is, const char *what)
-{
-	if (is)
-		f->wrong = what;
-}
-
 static void faults(struct field *f)
 {
 	for (size_t i = 0; i < f->len; i += PAGE) {
