@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* TIMEOUT: 300 */
+/* TIMEOUT: 600 */
 /*
  * Races: each of our calls against what the kernel does to memory (see
  * races_rivals.c). Both begin at the same moment, round after round; then every
