@@ -23,9 +23,8 @@ static uint64_t number(const char *name, uint64_t otherwise)
 {
 	const char *value = getenv(name);
 
-	if (!value)
-		return otherwise;
-	return strcmp(value, "random") ? strtoull(value, NULL, 0) : now_ms() * 2654435761U >> 8;
+	return value && !strcmp(value, "random") ? now_ms() * 2654435761U >> 8 :
+						   env_number(name, otherwise);
 }
 
 FIXTURE(fuzz)

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include "util_mm.h"
+#include "util.h"
 #include "vmm_guest.h"
 
 #define VMM		"/files/vramvmm"
@@ -194,8 +194,6 @@ TEST_F_TIMEOUT(vmm, own_pool, 1100)
 {
 	struct vmm v;
 
-	if (sanitizers())
-		SKIP(return, "a guest takes minutes here; the next one does as much");
 	EXPECT_EQ(0, vmm_run(&v, ARGV("--kernel", KERNEL, "--initrd", INITRD, "--mem", "128",
 				      "--vram", "15", "--append", GUEST_APPEND "2")));
 	expect_healthy(_metadata, &v, 2);
