@@ -18,6 +18,7 @@
 #define CALLS		15000
 #define CALLS_SLOW	6000	/* with sanitizers */
 #define ROUND_CALLS	500
+#define PROGRESS_MS	60000
 
 static uint64_t number(const char *name, uint64_t otherwise)
 {
@@ -81,7 +82,7 @@ TEST_F_TIMEOUT(fuzz, ioctls, 7 * 86400)
 {
 	uint64_t calls = number("FUZZ_CALLS", sanitizers() ? CALLS_SLOW : CALLS);
 	uint64_t seed = number("FUZZ_SEED", 1), only = number("FUZZ_ROUND", ~0ULL);
-	uint64_t begin = now_ms();
+	uint64_t begin = now_ms(), told = begin;
 
 	printf("# FUZZ_SEED=%llu FUZZ_CALLS=%llu\n", (unsigned long long)seed,
 	       (unsigned long long)calls);
@@ -89,6 +90,12 @@ TEST_F_TIMEOUT(fuzz, ioctls, 7 * 86400)
 	for (; self->shm->progress < calls && only == ~0ULL; self->rounds++) {
 		ASSERT_EQ(0, fz_round(self->shm, seed, self->rounds, ROUND_CALLS))
 			TH_LOG("%s", self->shm->text);
+		if (now_ms() - told < PROGRESS_MS)
+			continue;
+		told = now_ms();
+		printf("# %llu calls, %llu s\n", (unsigned long long)self->shm->progress,
+		       (unsigned long long)(told - begin) / 1000);
+		fflush(stdout);
 	}
 	if (only != ~0ULL) {
 		EXPECT_EQ(0, fz_round(self->shm, seed, only, ROUND_CALLS))

@@ -36,9 +36,9 @@ const struct fz_op fz_ops[FZ_NR] = {
 
 /* How often each is called, of 1000; attaching and detaching take longest. */
 static const unsigned char call_weight[FZ_NR] = {
-	[FZ_INFO] = 30, [FZ_OPEN_PID] = 30, [FZ_POOL_ATTACH] = 15, [FZ_POOL_DETACH] = 15,
-	[FZ_RANGE_REGISTER] = 190, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 250,
-	[FZ_QUERY] = 130, [FZ_COPY] = 250,
+	[FZ_INFO] = 30, [FZ_OPEN_PID] = 30, [FZ_POOL_ATTACH] = 8, [FZ_POOL_DETACH] = 8,
+	[FZ_RANGE_REGISTER] = 194, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 255,
+	[FZ_QUERY] = 130, [FZ_COPY] = 255,
 };
 
 /**

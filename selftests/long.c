@@ -206,7 +206,16 @@ struct pool_of_many {
 	char *mem, *buf;
 	uint64_t seed;
 	bool of_survivor;	/* the victim works on the survivor's memory */
+	bool own_pool;		/* or on its own, in a pool that ends with it */
 };
+
+static int act_move(int fd, char *mem, size_t len, uint32_t flags)
+{
+	struct uffdvram_migrate m;
+	int ret = uv_migrate(fd, mem, len, flags, &m);
+
+	return sum_ok(mem, len, &m) ? ret : -ERANGE;
+}
 
 /* What a victim does in a round, with a word that is random. */
 static int act(int fd, char *mem, char *buf, uint64_t word)
@@ -216,9 +225,9 @@ static int act(int fd, char *mem, char *buf, uint64_t word)
 
 	switch (word >> 32 & 3) {
 	case 0:
-		return uv_migrate(fd, mem + from, len, 0, NULL);
+		return act_move(fd, mem + from, len, 0);
 	case 1:
-		return uv_migrate(fd, mem + from, len, UFFDVRAM_MIGRATE_TO_RAM, NULL);
+		return act_move(fd, mem + from, len, UFFDVRAM_MIGRATE_TO_RAM);
 	case 2:
 		return uv_copy(fd, 0, mem + from, len, buf, NULL);
 	default:
@@ -254,10 +263,13 @@ static int victim(int sock, void *arg)
 	int fd = p->of_survivor ? p->fd : uv_open(), ret = 0;
 	char *mem = p->of_survivor ? p->mem : map_small(VICTIM_LEN), *buf = map_small(VICTIM_LEN);
 	uint64_t word = p->seed;
+	uint32_t pool = p->pool;
 
+	if (p->own_pool)
+		ret = uv_attach(fd, SHARED, 0, &pool);
 	if (!p->of_survivor) {
 		fill_pages(mem, VICTIM_LEN, 1);
-		ret = uv_register(fd, mem, VICTIM_LEN, p->pool, NULL);
+		ret = ret ?: uv_register(fd, mem, VICTIM_LEN, pool, NULL);
 	}
 	child_tell(sock, 1);
 	while (!ret || ret == -EINTR) {
@@ -285,6 +297,7 @@ static void kill_one(struct __test_metadata *_metadata, struct pool_of_many *p)
 	uint64_t word;
 
 	p->of_survivor = j->done % 4 == 3;
+	p->own_pool = j->done % 4 == 1;
 	c = child_start(victim, p);
 	ASSERT_TRUE(child_hear(c.fd, &word));
 	usleep(rnd(&p->seed) % 15000);
