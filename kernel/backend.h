@@ -10,19 +10,32 @@
 #include <linux/types.h>
 
 struct dentry;
+struct uffdvram_backend;
 struct uffdvram_pool_attach;
 struct uffdvram_backend_ops;
+
+/* enum uffdvram_trouble - what a backend tells of its device; no way back */
+enum uffdvram_trouble {
+	UFFDVRAM_TROUBLE_EVACUATE,	/* bring all pages home while that works */
+	UFFDVRAM_TROUBLE_LOST,		/* nothing can be read any more */
+	UFFDVRAM_TROUBLE_GONE,		/* it goes: end the pool, when all are home or lost */
+};
 
 /**
  * struct uffdvram_backend - one piece of memory behind one pool
  * @ops: how to reach it
  * @bytes: its size
  * @priv: the backend's own
+ * @lost: copies fail from now on
+ * @trouble: set by the pool: how a backend tells that there is trouble. Any
+ *	context but NMI, from within @ops->attach until @ops->detach returns.
  */
 struct uffdvram_backend {
 	const struct uffdvram_backend_ops *ops;
 	u64 bytes;
 	void *priv;
+	bool lost;
+	void (*trouble)(struct uffdvram_backend *b, enum uffdvram_trouble what);
 };
 
 /**
@@ -45,7 +58,8 @@ struct uffdvram_xfer {
  * @id: enum uffdvram_backend_id
  * @host_pages: system pages that a pool of so many bytes costs
  * @attach: make the memory reachable. May sleep, may fail.
- * @detach: undo. Nothing uses it any more. Cannot fail.
+ * @detach: undo. Nothing uses it any more. Cannot fail. Called with the pool's
+ *	@detach lock only, in any process.
  * @to_vram: copy @n pages in, each for itself (@err); returns how many failed.
  *	Runs under mmap_lock and folio locks: no allocation, no user memory. The
  *	bytes are visible to every later @to_ram when it returns.
@@ -68,7 +82,16 @@ struct uffdvram_backend_ops {
 
 extern const struct uffdvram_backend_ops uffdvram_backend_sim;
 
-void uffdvram_sim_debugfs(struct dentry *parent);
+const struct uffdvram_backend_ops *uffdvram_backend_find(u32 id);
+
+unsigned int uffdvram_backend_to_vram(struct uffdvram_backend *b,
+				      struct uffdvram_xfer *x, unsigned int n);
+unsigned int uffdvram_backend_to_ram(struct uffdvram_backend *b,
+				     struct uffdvram_xfer *x, unsigned int n);
+int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int order);
+void uffdvram_backend_lose(struct uffdvram_backend *b);
+
+struct dentry *uffdvram_sim_debugfs(struct dentry *parent);
 int uffdvram_sim_flip(struct uffdvram_backend *b, u64 off);
 
 #endif /* _UFFDVRAM_BACKEND_H */

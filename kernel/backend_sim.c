@@ -156,8 +156,10 @@ int uffdvram_sim_flip(struct uffdvram_backend *b, u64 off)
 /**
  * uffdvram_sim_debugfs() - make the knobs
  * @parent: directory for the directory "sim"
+ *
+ * Return: that directory.
  */
-void uffdvram_sim_debugfs(struct dentry *parent)
+struct dentry *uffdvram_sim_debugfs(struct dentry *parent)
 {
 	struct dentry *dir = debugfs_create_dir("sim", parent);
 
@@ -166,4 +168,5 @@ void uffdvram_sim_debugfs(struct dentry *parent)
 	debugfs_create_u32("fail_to_vram_every", 0600, dir, &sim_fail_to_vram.every);
 	debugfs_create_u32("fail_to_ram_every", 0600, dir, &sim_fail_to_ram.every);
 	debugfs_create_u32("delay_us", 0600, dir, &sim_delay_us);
+	return dir;
 }

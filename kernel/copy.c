@@ -139,9 +139,9 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 		c->xfer[i].order = 0;
 	}
 	if (c->write)
-		failed = v->backend.ops->to_vram(&v->backend, c->xfer, got);
+		failed = uffdvram_backend_to_vram(&v->backend, c->xfer, got);
 	else
-		failed = v->backend.ops->to_ram(&v->backend, c->xfer, got);
+		failed = uffdvram_backend_to_ram(&v->backend, c->xfer, got);
 	good = got;
 	for (i = 0; failed && i < got; i++) {
 		if (!c->xfer[i].err)

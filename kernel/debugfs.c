@@ -40,7 +40,33 @@ static int pools_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(pools);
 
-static int debugfs_flip(u32 pool, u64 off)
+/* What a knob does to the backend of one pool. */
+typedef int (*debugfs_knob)(struct uffdvram_backend *b, const char *arg);
+
+static int knob_flip(struct uffdvram_backend *b, const char *arg)
+{
+	u64 off;
+	int ret = kstrtou64(arg, 0, &off);
+
+	return ret ?: uffdvram_sim_flip(b, off);
+}
+
+static int knob_trouble(struct uffdvram_backend *b, const char *arg)
+{
+	static const char *const words[] = {
+		[UFFDVRAM_TROUBLE_EVACUATE] = "evacuate",
+		[UFFDVRAM_TROUBLE_LOST] = "lost",
+		[UFFDVRAM_TROUBLE_GONE] = "gone",
+	};
+	int what = match_string(words, ARRAY_SIZE(words), arg);
+
+	if (what < 0 || b->ops != &uffdvram_backend_sim)
+		return -EINVAL;
+	b->trouble(b, what);
+	return 0;
+}
+
+static int debugfs_turn(debugfs_knob knob, u32 pool, const char *arg)
 {
 	struct uffdvram_vram *v = uffdvram_vram_get(pool);
 	int ret = -ENODEV;
@@ -48,20 +74,19 @@ static int debugfs_flip(u32 pool, u64 off)
 	if (!v)
 		return ret;
 	mutex_lock(&v->detach);
-	if (!v->reaped)
-		ret = uffdvram_sim_flip(&v->backend, off);
+	if (!v->dropped)
+		ret = knob(&v->backend, arg);
 	mutex_unlock(&v->detach);
 	uffdvram_vram_put(v);
 	return ret;
 }
 
-/* "POOL OFFSET": flips a bit there. */
-static ssize_t flip_write(struct file *file, const char __user *ubuf,
+/* "POOL ARGUMENT" for the knob that the file was made for. */
+static ssize_t knob_write(struct file *file, const char __user *ubuf,
 			  size_t count, loff_t *ppos)
 {
-	char buf[64];
+	char buf[64], arg[32];
 	u32 pool;
-	u64 off;
 	int ret;
 
 	if (count >= sizeof(buf))
@@ -69,28 +94,30 @@ static ssize_t flip_write(struct file *file, const char __user *ubuf,
 	if (copy_from_user(buf, ubuf, count))
 		return -EFAULT;
 	buf[count] = '\0';
-	if (sscanf(buf, "%u %lli", &pool, (long long *)&off) != 2)
+	if (sscanf(buf, "%u %31s", &pool, arg) != 2)
 		return -EINVAL;
-	ret = debugfs_flip(pool, off);
+	ret = debugfs_turn(file->private_data, pool, arg);
 	return ret ?: count;
 }
 
-static const struct file_operations flip_fops = {
+static const struct file_operations knob_fops = {
 	.owner = THIS_MODULE,
 	.open = simple_open,
-	.write = flip_write,
+	.write = knob_write,
 };
 
 void uffdvram_debugfs_init(void)
 {
+	struct dentry *sim;
+
 	debugfs_root = debugfs_create_dir("uffdvram", NULL);
 	debugfs_create_file("stats", 0400, debugfs_root, NULL, &stats_fops);
 	debugfs_create_file("pools", 0400, debugfs_root, NULL, &pools_fops);
-	uffdvram_sim_debugfs(debugfs_root);
+	sim = uffdvram_sim_debugfs(debugfs_root);
 	uffdvram_inject_debugfs(debugfs_root);
-	debugfs_create_file("flip", 0200,
-			    debugfs_lookup("sim", debugfs_root), NULL,
-			    &flip_fops);
+	/* "POOL OFFSET": flips a bit there. "POOL WORD": its device has trouble. */
+	debugfs_create_file("flip", 0200, sim, knob_flip, &knob_fops);
+	debugfs_create_file("trouble", 0200, sim, knob_trouble, &knob_fops);
 }
 
 void uffdvram_debugfs_exit(void)

@@ -258,6 +258,11 @@ void uffdvram_evict_work(struct work_struct *work)
 					       struct uffdvram_vram, work);
 	struct uffdvram_evict_result res = {};
 
+	if (!READ_ONCE(v->published)) {
+		uffdvram_vram_put(v);
+		return;
+	}
+	uffdvram_vram_heed(v);
 	mutex_lock(&v->detach);
 	if (!v->reaped)
 		uffdvram_evict(v, !READ_ONCE(v->slots.closed), &res);

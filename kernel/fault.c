@@ -83,7 +83,7 @@ static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
 	/* Another page may be here by now: it is not ours to judge. */
 	if ((src & MIGRATE_PFN_MIGRATE) &&
 	    migrate_pfn_to_page(src) == vmf->page) {
-		if (v->backend.ops->to_ram(&v->backend, &xfer, 1)) {
+		if (uffdvram_backend_to_ram(&v->backend, &xfer, 1)) {
 			uffdvram_slot_lose(&v->slots, slot);
 			ret = -EIO;
 		} else {

@@ -116,7 +116,7 @@ static void in_copy(struct uffdvram_migrate_step *s,
 			continue;
 		s->dst[i] = migrate_pfn(page_to_pfn(in_use_slot(s, i, &off)));
 		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE) {
-			if (b->ops->clear(b, off, 0)) {
+			if (uffdvram_backend_clear(b, off, 0)) {
 				in_drop_dst(s, i);
 				s->fate[i] = UFFDVRAM_STAY_COPY_FAILED;
 			}
@@ -127,7 +127,7 @@ static void in_copy(struct uffdvram_migrate_step *s,
 		s->xfer[n].order = 0;
 		s->xfer_page[n++] = i;
 	}
-	if (!n || !b->ops->to_vram(b, s->xfer, n))
+	if (!n || !uffdvram_backend_to_vram(b, s->xfer, n))
 		return;
 	for (i = 0; i < n; i++) {
 		if (!s->xfer[i].err)

@@ -65,7 +65,7 @@ static void out_copy_run(struct uffdvram_migrate_step *s,
 	struct uffdvram_backend *b = &v->backend;
 	unsigned int k, i;
 
-	if (!n || !b->ops->to_ram(b, s->xfer, n))
+	if (!n || !uffdvram_backend_to_ram(b, s->xfer, n))
 		return;
 	for (k = 0; k < n; k++) {
 		if (!s->xfer[k].err)

@@ -18,20 +18,6 @@
 
 #define POOL_BACKOFF_MAX	HZ
 
-static const struct uffdvram_backend_ops *const pool_backends[] = {
-	&uffdvram_backend_sim,
-};
-
-static const struct uffdvram_backend_ops *pool_find_backend(u32 id)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(pool_backends); i++)
-		if (pool_backends[i]->id == id)
-			return pool_backends[i];
-	return NULL;
-}
-
 /* Forgets the pool, and releases it: at once, or with its last lost slot. */
 static void pool_release(struct uffdvram_vram *v)
 {
@@ -57,7 +43,7 @@ int uffdvram_ioctl_pool_attach(struct uffdvram_ucmd *ucmd)
 	struct uffdvram_vram *v;
 	int ret;
 
-	ops = pool_find_backend(arg->backend);
+	ops = uffdvram_backend_find(arg->backend);
 	if (!ops)
 		return -EOPNOTSUPP;
 	if ((arg->flags & UFFDVRAM_POOL_SHARED) && !capable(CAP_SYS_ADMIN))

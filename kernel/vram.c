@@ -139,6 +139,28 @@ static void vram_unmap_pages(struct uffdvram_vram *v)
 	release_mem_region(v->res->start, resource_size(v->res));
 }
 
+/* Nobody copies any more. */
+static void vram_drop(struct uffdvram_vram *v)
+{
+	if (v->dropped)
+		return;
+	v->dropped = true;
+	v->backend.ops->detach(&v->backend);
+}
+
+/* The backend's device has trouble: the worker does what there is to do. */
+static void vram_trouble(struct uffdvram_backend *b, enum uffdvram_trouble what)
+{
+	struct uffdvram_vram *v = container_of(b, struct uffdvram_vram, backend);
+
+	if (what == UFFDVRAM_TROUBLE_LOST)
+		WRITE_ONCE(b->lost, true);
+	set_bit(what, &v->trouble);
+	/* Pairs with uffdvram_vram_publish(): one of us sees the other. */
+	smp_mb__after_atomic();
+	uffdvram_vram_kick(v, 0);
+}
+
 static int vram_setup(struct uffdvram_vram *v,
 		      const struct uffdvram_pool_attach *arg,
 		      const struct dev_pagemap_ops *pgmap_ops)
@@ -209,9 +231,12 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	v->owner = owner;
 	v->backend.ops = ops;
 	v->backend.bytes = arg->bytes;
+	v->backend.trouble = vram_trouble;
 	ret = vram_setup(v, arg, pgmap_ops);
 	if (ret) {
-		object_free(v);
+		/* The backend may have told of trouble meanwhile. */
+		uffdvram_vram_quiesce(v);
+		uffdvram_vram_put(v);
 		return ERR_PTR(ret);
 	}
 	return v;
@@ -241,6 +266,11 @@ void uffdvram_vram_publish(struct uffdvram_vram *v)
 {
 	/* Its place is reserved: this allocates nothing and cannot fail. */
 	WARN_ON_ONCE(xa_is_err(xa_store(&vram_pools, v->id, v, GFP_KERNEL)));
+	WRITE_ONCE(v->published, true);
+	/* Pairs with vram_trouble(). */
+	smp_mb();
+	if (READ_ONCE(v->trouble))
+		uffdvram_vram_kick(v, 0);
 }
 
 /**
@@ -257,6 +287,34 @@ void uffdvram_vram_retire(struct uffdvram_vram *v)
 }
 
 /**
+ * uffdvram_vram_heed() - do what a backend's trouble asks for
+ * @v: published
+ *
+ * It takes no page any more; one whose device goes is retired as well.
+ */
+void uffdvram_vram_heed(struct uffdvram_vram *v)
+{
+	if (!READ_ONCE(v->trouble))
+		return;
+	uffdvram_slots_close(&v->slots);
+	if (test_bit(UFFDVRAM_TROUBLE_GONE, &v->trouble))
+		uffdvram_vram_retire(v);
+}
+
+/*
+ * Slots are still in use: but when all of them are lost, a device that goes need
+ * not wait for those who have them mapped.
+ */
+static void vram_drop_early(struct uffdvram_vram *v, long used)
+{
+	if (!test_bit(UFFDVRAM_TROUBLE_GONE, &v->trouble) ||
+	    used > atomic_long_read(&v->slots.lost))
+		return;
+	uffdvram_backend_lose(&v->backend);
+	vram_drop(v);
+}
+
+/**
  * uffdvram_vram_reap() - release the memory of a pool that no slot is in use of
  * @v: retired
  *
@@ -264,15 +322,20 @@ void uffdvram_vram_retire(struct uffdvram_vram *v)
  */
 void uffdvram_vram_reap(struct uffdvram_vram *v)
 {
+	long used;
+
 	mutex_lock(&v->detach);
-	if (v->reaped || atomic_long_read(&v->slots.used)) {
+	used = atomic_long_read(&v->slots.used);
+	if (v->reaped || used) {
+		if (!v->reaped)
+			vram_drop_early(v, used);
 		mutex_unlock(&v->detach);
 		return;
 	}
 	v->reaped = true;
 	/* Waits for a folio_free() that has just brought the count to zero. */
 	vram_unmap_pages(v);
-	v->backend.ops->detach(&v->backend);
+	vram_drop(v);
 	uffdvram_slots_destroy(&v->slots);
 	vram_uncharge(v);
 	mutex_unlock(&v->detach);

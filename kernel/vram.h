@@ -28,9 +28,12 @@ struct uffdvram_pool_attach;
  * struct uffdvram_vram - a pool
  * @id: its number
  * @shared: every context may use it
+ * @published: its number is known; until then its worker does nothing
  * @retired: is not found any more; its slots are closed
  * @detaching: a POOL_DETACH is under way
  * @reaped: pagemap and backend are gone; protected by @detach
+ * @dropped: the backend is gone; protected by @detach
+ * @trouble: a bit for each enum uffdvram_trouble that the backend told of
  * @owner: the context that attached it; only compared, never followed
  * @ref: references on the struct
  * @backend: the memory
@@ -51,9 +54,12 @@ struct uffdvram_pool_attach;
 struct uffdvram_vram {
 	u32 id;
 	bool shared;
+	bool published;
 	bool retired;
 	bool detaching;
 	bool reaped;
+	bool dropped;
+	unsigned long trouble;
 	const void *owner;
 	struct kref ref;
 	struct uffdvram_backend backend;
@@ -86,6 +92,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 int uffdvram_vram_reserve_id(struct uffdvram_vram *v);
 void uffdvram_vram_publish(struct uffdvram_vram *v);
 void uffdvram_vram_retire(struct uffdvram_vram *v);
+void uffdvram_vram_heed(struct uffdvram_vram *v);
 void uffdvram_vram_reap(struct uffdvram_vram *v);
 void uffdvram_vram_quiesce(struct uffdvram_vram *v);
 
