@@ -113,7 +113,8 @@ TEST_F_TIMEOUT(shim, chaos_moves, 120)
 
 TEST_F_TIMEOUT(shim, node, 120)
 {
-	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=node", "exit"));
+	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=node", "exit node"));
+	EXPECT_EQ(3, self->said.lines);
 	EXPECT_EQ(0, self->said.migrations);
 }
 

@@ -3,12 +3,17 @@
  * victim.c: a program for selftests/preload.c to run under the shim. It does to its
  * memory what the shim looks at, and finds its bytes right, or exits 1.
  *
- *	victim [exit | _exit | syscall]	how it ends
+ *	victim {exit | _exit | syscall} [heap | node]
+ *
+ * How it ends; and whether its heap must get into VRAM, or its mappings be the
+ * device's.
  */
 #include <fcntl.h>
+#include <linux/uffdvram.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +21,7 @@
 
 #define PAGE	4096UL
 #define LEN	(64 * PAGE)
+#define TRIES	20000
 
 static void must(int good, const char *what)
 {
@@ -140,15 +146,45 @@ static void processes(void *p)
 	must(is_filled(p, LEN), "bytes after the children");
 }
 
+/* As anybody's context of this address space says. */
+static unsigned long in_vram(void *p)
+{
+	struct uffdvram_query q = { .size = sizeof(q), .addr = (unsigned long)p, .len = LEN };
+	int fd = open(UFFDVRAM_DEVICE, O_RDWR | O_CLOEXEC);
+
+	must(fd >= 0 && !ioctl(fd, UFFDVRAM_QUERY, &q) && !close(fd), "QUERY");
+	return q.count[UFFDVRAM_STATE_VRAM];
+}
+
 static void heap(void)
 {
+	int tries = 0;
 	char *end = sbrk(LEN + PAGE);
 	char *p = (char *)(((unsigned long)end + PAGE - 1) & -PAGE);
 
 	must(end != (void *)-1, "sbrk");
 	fill((void *)p, LEN);
+	while (!in_vram(p) && tries++ < TRIES)
+		must(!madvise(p, LEN, MADV_NOHUGEPAGE), "madvise of the heap");
+	must(tries < TRIES, "nothing of the heap is ever in VRAM");
 	calls_on(p);
 	must(is_filled((void *)p, LEN) && sbrk(-(long)(LEN + PAGE)) != (void *)-1, "the heap");
+}
+
+static void must_be_node(void *p)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned long start, end;
+	char line[512];
+	int found = 0;
+
+	must(f != NULL, "/proc/self/maps");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start <= (unsigned long)p &&
+		    (unsigned long)p < end)
+			found = strstr(line, "anon_inode:[uffdvram]") != NULL;
+	fclose(f);
+	must(found, "a mapping that is not the device's");
 }
 
 int main(int argc, char **argv)
@@ -161,8 +197,10 @@ int main(int argc, char **argv)
 	by_number();
 	processes(p);
 	descriptors();
-	if (argc > 2)
+	if (argc > 2 && !strcmp(argv[2], "heap"))
 		heap();
+	if (argc > 2 && !strcmp(argv[2], "node"))
+		must_be_node(p);
 	must(is_filled(p, LEN), "bytes at the end");
 	if (argc > 1 && !strcmp(argv[1], "_exit"))
 		_exit(0);
