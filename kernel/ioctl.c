@@ -66,6 +66,11 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 		arg->n_pools += uffdvram_vram_allowed(v, ucmd->ctx);
 		uffdvram_vram_put(v);
 	}
+	v = uffdvram_vram_any(ucmd->ctx);
+	if (v) {
+		arg->pool = v->id;
+		uffdvram_vram_put(v);
+	}
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
 		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM |
 				 UFFDVRAM_FEATURE_LINEAR;

@@ -68,21 +68,6 @@ struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
 	return r;
 }
 
-/* The first pool, by number, that the range's context may use. */
-static struct uffdvram_vram *range_any_pool(const struct uffdvram_range *r)
-{
-	struct uffdvram_vram *v;
-	u32 id = 0;
-
-	while ((v = uffdvram_vram_next(&id))) {
-		if (uffdvram_vram_allowed(v, r->ctx) &&
-		    !READ_ONCE(v->slots.closed))
-			break;
-		uffdvram_vram_put(v);
-	}
-	return v;
-}
-
 /**
  * uffdvram_range_pool() - where a range's pages go
  * @r: the range
@@ -100,7 +85,7 @@ struct uffdvram_vram *uffdvram_range_pool(struct uffdvram_range *r)
 		mutex_lock(&r->umm->lock);
 		/* A range that has ended is not to join a pool any more. */
 		if (!r->v && !r->owner->dead) {
-			v = range_any_pool(r);
+			v = uffdvram_vram_any(r->ctx);
 			if (v)
 				uffdvram_vram_join(v, r->owner);
 			WRITE_ONCE(r->v, v);

@@ -399,6 +399,27 @@ struct uffdvram_vram *uffdvram_vram_next(u32 *id)
 	return v;
 }
 
+/**
+ * uffdvram_vram_any() - a pool for who names none
+ * @owner: the context that asks
+ *
+ * Return: the first, by number, that @owner may use and that takes pages, with
+ * a reference; NULL if there is none.
+ */
+struct uffdvram_vram *uffdvram_vram_any(const void *owner)
+{
+	struct uffdvram_vram *v;
+	u32 id = 0;
+
+	while ((v = uffdvram_vram_next(&id))) {
+		if (uffdvram_vram_allowed(v, owner) &&
+		    !READ_ONCE(v->slots.closed))
+			break;
+		uffdvram_vram_put(v);
+	}
+	return v;
+}
+
 static void vram_free_struct(struct kref *ref)
 {
 	object_free(container_of(ref, struct uffdvram_vram, ref));

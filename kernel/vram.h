@@ -98,6 +98,7 @@ void uffdvram_vram_quiesce(struct uffdvram_vram *v);
 
 struct uffdvram_vram *uffdvram_vram_get(u32 id);
 struct uffdvram_vram *uffdvram_vram_next(u32 *id);
+struct uffdvram_vram *uffdvram_vram_any(const void *owner);
 void uffdvram_vram_put(struct uffdvram_vram *v);
 void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay);
 

@@ -509,7 +509,7 @@ TEST(numbers_are_frozen)
 	EXPECT_EQ(_IO(0xF5, 0x85), UFFDVRAM_RANGE_UNREGISTER);
 	EXPECT_EQ(_IO(0xF5, 0x86), UFFDVRAM_MIGRATE);
 	EXPECT_EQ(_IO(0xF5, 0x87), UFFDVRAM_QUERY);
-	EXPECT_EQ(48, sizeof(struct uffdvram_info));
+	EXPECT_EQ(56, sizeof(struct uffdvram_info));
 	EXPECT_EQ(16, sizeof(struct uffdvram_open_pid));
 	EXPECT_EQ(40, sizeof(struct uffdvram_pool_attach));
 	EXPECT_EQ(24, sizeof(struct uffdvram_pool_detach));

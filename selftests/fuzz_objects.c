@@ -38,6 +38,8 @@ void fz_info_after(struct fz *f, struct fz_ctx *c, const void *in, const void *o
 	if (info->abi != UFFDVRAM_ABI || info->page_sizes != PAGE || !info->max_ranges)
 		fz_fail(f, "INFO: abi %u, page sizes %llx, %llu ranges", info->abi,
 			info->page_sizes, info->max_ranges);
+	if (info->pool && !info->n_pools)
+		fz_fail(f, "INFO: pool %u of none", info->pool);
 	if (info->n_pools < pools || (f->quota != (info->slot_quota != ~0ULL)))
 		fz_fail(f, "INFO: %u pools of %u, quota %llx", info->n_pools, pools,
 			info->slot_quota);

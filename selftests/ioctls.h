@@ -21,7 +21,7 @@
 #define COPY_FLAGS		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
 
 /* ... the first and the last output member, which stand together... */
-#define INFO_OUT		abi, slot_quota
+#define INFO_OUT		abi, __reserved
 #define OPEN_PID_OUT		fd, fd
 #define POOL_ATTACH_OUT		pool, pool
 #define POOL_DETACH_OUT		left, left

@@ -71,6 +71,13 @@ static int n_pools(int fd)
 	return ret ? ret : (int)info.n_pools;
 }
 
+static uint32_t info_pool(int fd)
+{
+	struct uffdvram_info info;
+
+	return uv_info(fd, &info) ? ~0U : info.pool;
+}
+
 FIXTURE(pool)
 {
 	int fd;			/* two contexts of this process */
@@ -268,6 +275,21 @@ TEST_F(pool, private_to_its_context)
 	EXPECT_EQ(0, uv_register(self->fd, self->mem, LEN, pool, NULL));
 	EXPECT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
+TEST_F(pool, info_names_one)
+{
+	uint32_t base = info_pool(self->fd), first, second;
+
+	EXPECT_EQ(!self->n_pools, !base);
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &first));
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &second));
+	EXPECT_EQ(base ?: first, info_pool(self->fd));
+	EXPECT_EQ(base, info_pool(self->other));
+	EXPECT_EQ(0, uv_detach(self->fd, first, 0, NULL));
+	EXPECT_EQ(base ?: second, info_pool(self->fd));
+	EXPECT_EQ(0, uv_detach(self->fd, second, 0, NULL));
+	EXPECT_EQ(base, info_pool(self->fd));
 }
 
 TEST_F(pool, shared_outlives_its_context)

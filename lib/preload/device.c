@@ -14,9 +14,6 @@
 #include "raw.h"
 #include "shim.h"
 
-/* Pools are numbered in a row, also after others are gone; one is found by trying. */
-#define POOLS_TO_TRY	(1U << 20)
-
 static long device_ioctl(unsigned long cmd, void *arg)
 {
 	return raw(SYS_ioctl, shim.fd, cmd, arg);
@@ -43,49 +40,10 @@ static int move_high(int fd)
 	return high;
 }
 
-static int register_in(uint32_t pool, uint64_t start, uint64_t end, uint32_t *range)
+static int use_pool(uint32_t pool)
 {
-	struct uffdvram_range_register arg = {
-		.size = sizeof(arg),
-		.flags = shim.events ? UFFDVRAM_RANGE_FAULT_EVENTS : 0,
-		.pool = pool,
-		.addr = start,
-		.len = end - start,
-	};
-	long ret = device_ioctl(UFFDVRAM_RANGE_REGISTER, &arg);
-
-	*range = arg.range;
-	return ret;
-}
-
-static bool has_pools(void)
-{
-	struct uffdvram_info info = { .size = sizeof(info) };
-
-	return !device_ioctl(UFFDVRAM_INFO, &info) && info.n_pools;
-}
-
-static int find_shared_pool(void)
-{
-	int ret = -ENODEV;
-	uint32_t range;
-	long page;
-
-	if (!has_pools())
-		return ret;
-	page = raw6(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (raw_failed(page))
-		return page;
-	for (uint32_t pool = 1; pool <= POOLS_TO_TRY && ret == -ENODEV; pool++) {
-		ret = register_in(pool, page, page + PAGE, &range);
-		if (!ret) {
-			device_unregister(range);
-			shim.pool = pool;
-		}
-	}
-	raw(SYS_munmap, page, PAGE);
-	return ret;
+	shim.pool = pool;
+	return pool ? 0 : -ENODEV;
 }
 
 static int attach_pool(void)
@@ -101,27 +59,22 @@ static int attach_pool(void)
 	return ret;
 }
 
-static bool has_events(void)
-{
-	struct uffdvram_info arg = { .size = sizeof(arg) };
-
-	return shim.mode_wanted == SHIM_CHAOS && !device_ioctl(UFFDVRAM_INFO, &arg) &&
-	       (arg.features & UFFDVRAM_FEATURE_EVENTS);
-}
-
 int device_open(void)
 {
 	long fd = raw(SYS_open, UFFDVRAM_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	int ret = 0;
+	struct uffdvram_info info = { .size = sizeof(info) };
+	int ret;
 
 	if (raw_failed(fd))
 		return fd;
 	shim.fd = move_high(fd);
-	shim.events = has_events();
-	if (shim.pool_bytes)
+	ret = device_ioctl(UFFDVRAM_INFO, &info);
+	shim.events = shim.mode_wanted == SHIM_CHAOS &&
+		      (info.features & UFFDVRAM_FEATURE_EVENTS);
+	if (!ret && shim.pool_bytes)
 		ret = attach_pool();
-	else if (!shim.pool)
-		ret = find_shared_pool();
+	else if (!ret && !shim.pool)
+		ret = use_pool(info.pool);
 	if (ret)
 		device_close();
 	return ret;
@@ -136,7 +89,17 @@ void device_close(void)
 
 int device_register(uint64_t start, uint64_t end, uint32_t *range)
 {
-	return register_in(shim.pool, start, end, range);
+	struct uffdvram_range_register arg = {
+		.size = sizeof(arg),
+		.flags = shim.events ? UFFDVRAM_RANGE_FAULT_EVENTS : 0,
+		.pool = shim.pool,
+		.addr = start,
+		.len = end - start,
+	};
+	long ret = device_ioctl(UFFDVRAM_RANGE_REGISTER, &arg);
+
+	*range = arg.range;
+	return ret;
 }
 
 void device_unregister(uint32_t range)

@@ -64,6 +64,9 @@ enum {
  * @page_sizes: out: bit n: entries of 1 << n bytes can live in VRAM
  * @max_ranges: out: ranges that one address space may have
  * @slot_quota: out: slots that the caller's user may hold, ~0 for no limit
+ * @pool: out: the pool that memory mapped from this context's device gets: the
+ *	first, by number, that it may use and that takes pages; 0: there is none
+ * @__reserved: out: 0
  */
 struct uffdvram_info {
 	__u32 size;
@@ -74,6 +77,8 @@ struct uffdvram_info {
 	__u64 page_sizes;
 	__u64 max_ranges;
 	__u64 slot_quota;
+	__u32 pool;
+	__u32 __reserved;
 };
 #define UFFDVRAM_INFO			_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_INFO)
 
