@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What ranges have of a pool: slots with their pages, and word when few are left. */
+#include <linux/mm.h>
+#include <linux/module.h>
+
+#include <linux/uffdvram.h>
+
+#include "event.h"
+#include "owner.h"
+#include "vram.h"
+
+/**
+ * uffdvram_vram_join() - a range will place its pages in a pool
+ * @v: the pool
+ * @o: the range's owner, of no other pool
+ */
+void uffdvram_vram_join(struct uffdvram_vram *v, struct uffdvram_owner *o)
+{
+	spin_lock(&v->owners_lock);
+	list_add(&o->pool_link, &v->owners);
+	spin_unlock(&v->owners_lock);
+}
+
+void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o)
+{
+	spin_lock(&v->owners_lock);
+	list_del_init(&o->pool_link);
+	spin_unlock(&v->owners_lock);
+}
+
+/* Tells every context with a range in the pool. */
+static void vram_tell_pressure(struct uffdvram_vram *v, unsigned long free)
+{
+	static atomic64_t occasions;
+	struct uffdvram_event event = {
+		.type = UFFDVRAM_EVENT_POOL_PRESSURE,
+		.cause = !free,
+		.range = v->id,
+		.len = (u64)free << PAGE_SHIFT,
+	};
+	u64 mark = atomic64_inc_return(&occasions);
+	struct uffdvram_owner *o;
+
+	spin_lock(&v->owners_lock);
+	list_for_each_entry(o, &v->owners, pool_link)
+		uffdvram_event_push_once(o->events, &event, mark);
+	spin_unlock(&v->owners_lock);
+}
+
+static unsigned long vram_free_slots(struct uffdvram_vram *v)
+{
+	long taken = atomic_long_read(&v->slots.used) +
+		     atomic_long_read(&v->slots.quarantined);
+
+	return max((long)v->slots.nr - taken, 0L);
+}
+
+/*
+ * After slots were taken, of which @before were free, or too few (@full): what is
+ * free may be in windows. Few are left (1), or none (2). That is told once, and
+ * again only after a quarter was free.
+ */
+static void vram_check_pressure(struct uffdvram_vram *v, unsigned long before,
+				bool full)
+{
+	unsigned long free = vram_free_slots(v);
+	int now = full || !free ? 2 : free < v->slots.nr / 8 ? 1 : 0;
+	int was;
+
+	if (!full && before >= v->slots.nr / 4 && READ_ONCE(v->pressure))
+		WRITE_ONCE(v->pressure, 0);
+	was = READ_ONCE(v->pressure);
+	if (now > was && try_cmpxchg(&v->pressure, &was, now))
+		vram_tell_pressure(v, free);
+}
+
+/**
+ * uffdvram_vram_alloc() - take slots
+ * @v: the pool
+ * @o: who for
+ * @slots: out: their numbers
+ * @n: how many are wanted
+ * @quota: out: the user's quota is why there are fewer
+ *
+ * While any slot is in use the module stays loaded.
+ *
+ * Return: how many there were.
+ */
+unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
+				 struct uffdvram_owner *o, u32 *slots,
+				 unsigned int n, bool *quota)
+{
+	unsigned int may = uffdvram_owner_charge(o, n);
+	unsigned long before = vram_free_slots(v);
+	unsigned int got;
+	bool first;
+
+	*quota = may < n;
+	got = uffdvram_slots_alloc(&v->slots, o, slots, may, &first);
+	if (got < may) {
+		*quota = false;
+		uffdvram_owner_uncharge(o, may - got);
+	}
+	if (first)
+		__module_get(THIS_MODULE);
+	vram_check_pressure(v, before, got < may);
+	return got;
+}
+
+/**
+ * uffdvram_vram_alloc_at() - take certain slots of a window
+ * @v: the pool
+ * @o: whose window it is
+ * @slots: in: their numbers; out: UFFDVRAM_NO_SLOT for those that are taken
+ * @n: how many
+ *
+ * Return: how many were taken.
+ */
+unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
+				    struct uffdvram_owner *o, u32 *slots,
+				    unsigned int n)
+{
+	unsigned long before = vram_free_slots(v);
+	unsigned int got;
+	bool first;
+
+	uffdvram_owner_charge(o, n);
+	got = uffdvram_slots_alloc_at(&v->slots, o, slots, n, &first);
+	if (got < n)
+		uffdvram_owner_uncharge(o, n - got);
+	if (first)
+		__module_get(THIS_MODULE);
+	vram_check_pressure(v, before, false);
+	return got;
+}
+
+/**
+ * uffdvram_vram_free() - give a slot back
+ * @v: the pool
+ * @slot: a slot in use whose page has no reference
+ *
+ * Any context. After the last slot @v may be gone, unless the caller has a
+ * reference on it or on its pagemap.
+ */
+void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot)
+{
+	struct uffdvram_owner *o = v->slots.owner[slot];
+	bool last = uffdvram_slots_free(&v->slots, slot);
+
+	uffdvram_owner_uncharge(o, 1);
+	if (!last)
+		return;
+	if (READ_ONCE(v->retired))
+		uffdvram_vram_kick(v, 0);
+	wake_up_all(&v->wait);
+	module_put(THIS_MODULE);
+}
+
+/**
+ * uffdvram_vram_page_free() - the last reference on a device page is gone
+ * @page: the page
+ *
+ * The core's callback, in atomic context. It still holds a reference on the
+ * pagemap, so that uffdvram_vram_reap() waits for us to return.
+ */
+void uffdvram_vram_page_free(struct page *page)
+{
+	struct uffdvram_vram *v = uffdvram_vram_of(page);
+
+	uffdvram_vram_free(v, uffdvram_slot_of(v, page));
+}
+
+void uffdvram_vram_folio_free(struct folio *folio)
+{
+	uffdvram_vram_page_free(folio_page(folio, 0));
+}
