@@ -146,13 +146,17 @@ static void vram_drop(struct uffdvram_vram *v)
 	v->backend.ops->detach(&v->backend);
 }
 
-/* The backend's device has trouble: the worker does what there is to do. */
+/*
+ * The backend's device has trouble: no page goes there any more, and the worker does
+ * what else there is to do.
+ */
 static void vram_trouble(struct uffdvram_backend *b, enum uffdvram_trouble what)
 {
 	struct uffdvram_vram *v = container_of(b, struct uffdvram_vram, backend);
 
 	if (what == UFFDVRAM_TROUBLE_LOST)
 		WRITE_ONCE(b->lost, true);
+	uffdvram_slots_close(&v->slots);
 	set_bit(what, &v->trouble);
 	/* Pairs with uffdvram_vram_publish(): one of us sees the other. */
 	smp_mb__after_atomic();
@@ -288,13 +292,10 @@ void uffdvram_vram_retire(struct uffdvram_vram *v)
  * uffdvram_vram_heed() - do what a backend's trouble asks for
  * @v: published
  *
- * It takes no page any more; one whose device goes is retired as well.
+ * A pool whose device goes is retired.
  */
 void uffdvram_vram_heed(struct uffdvram_vram *v)
 {
-	if (!READ_ONCE(v->trouble))
-		return;
-	uffdvram_slots_close(&v->slots);
 	if (test_bit(UFFDVRAM_TROUBLE_GONE, &v->trouble))
 		uffdvram_vram_retire(v);
 }
