@@ -14,6 +14,7 @@ DEFINE_STATIC_SRCU(backend_srcu);
 /* By enum uffdvram_backend_id. */
 static const struct uffdvram_backend_ops *const backend_table[] = {
 	[UFFDVRAM_BACKEND_SIM] = &uffdvram_backend_sim,
+	[UFFDVRAM_BACKEND_PCI] = &uffdvram_backend_pci,
 };
 
 /**

@@ -25,6 +25,7 @@ enum uffdvram_trouble {
  * struct uffdvram_backend - one piece of memory behind one pool
  * @ops: how to reach it
  * @bytes: its size
+ * @about: what it found at attach, for the administrator: " name value" pairs
  * @priv: the backend's own
  * @lost: copies fail from now on
  * @trouble: set by the pool: how a backend tells that there is trouble. Any
@@ -33,6 +34,7 @@ enum uffdvram_trouble {
 struct uffdvram_backend {
 	const struct uffdvram_backend_ops *ops;
 	u64 bytes;
+	char about[192];
 	void *priv;
 	bool lost;
 	void (*trouble)(struct uffdvram_backend *b, enum uffdvram_trouble what);
@@ -56,6 +58,7 @@ struct uffdvram_xfer {
  * struct uffdvram_backend_ops - what a backend does
  * @name: as the administrator sees it
  * @id: enum uffdvram_backend_id
+ * @flags: UFFDVRAM_POOL_* that it takes, beyond those that are not its business
  * @host_pages: system pages that a pool of so many bytes costs
  * @attach: make the memory reachable. May sleep, may fail.
  * @detach: undo. Nothing uses it any more. Cannot fail. Called with the pool's
@@ -69,6 +72,7 @@ struct uffdvram_xfer {
 struct uffdvram_backend_ops {
 	const char *name;
 	u32 id;
+	u32 flags;
 	unsigned long (*host_pages)(u64 bytes);
 	int (*attach)(struct uffdvram_backend *b,
 		      const struct uffdvram_pool_attach *arg);
@@ -81,6 +85,7 @@ struct uffdvram_backend_ops {
 };
 
 extern const struct uffdvram_backend_ops uffdvram_backend_sim;
+extern const struct uffdvram_backend_ops uffdvram_backend_pci;
 
 const struct uffdvram_backend_ops *uffdvram_backend_find(u32 id);
 

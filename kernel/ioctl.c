@@ -31,7 +31,7 @@
 /* Flags that this release knows, by ioctl. */
 #define IOCTL_FLAGS_INFO		0
 #define IOCTL_FLAGS_OPEN_PID		0
-#define IOCTL_FLAGS_POOL_ATTACH		UFFDVRAM_POOL_SHARED
+#define IOCTL_FLAGS_POOL_ATTACH		(UFFDVRAM_POOL_SHARED | UFFDVRAM_POOL_FORCE)
 #define IOCTL_FLAGS_POOL_DETACH		UFFDVRAM_DETACH_DISCARD
 #define IOCTL_FLAGS_RANGE_REGISTER	(UFFDVRAM_RANGE_LINEAR |	\
 					 UFFDVRAM_RANGE_FAULT_EVENTS)
@@ -73,7 +73,7 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	}
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
 		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM |
-				 UFFDVRAM_FEATURE_LINEAR;
+				 UFFDVRAM_FEATURE_LINEAR | UFFDVRAM_FEATURE_PCI;
 		arg->page_sizes |= PAGE_SIZE;
 	}
 	if (READ_ONCE(uffdvram_open_pid_allowed))

@@ -12,6 +12,7 @@
  *	evict	 brings pages home by slot	step	 what both ways of moving share
  *	walk	 reads page tables		vram	 a pool: pagemap and life
  *	slot	 what is used of a pool		backend	 the memory behind a pool
+ *	bar	 copies to and from a BAR
  *	node	 mmap of the device		linear	 makes room for linear ranges
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
  *	owner	 whose slots			user	 who pays for them
@@ -21,6 +22,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "bar.h"
 #include "debugfs.h"
 #include "evict.h"
 #include "ioctl.h"
@@ -38,6 +40,9 @@ MODULE_PARM_DESC(max_ranges, "ranges that one address space may have (default: 6
 
 module_param_named(open_pid, uffdvram_open_pid_allowed, bool, 0644);
 MODULE_PARM_DESC(open_pid, "allow OPEN_PID to CAP_SYS_PTRACE (default: no)");
+
+module_param_named(bar_streaming, uffdvram_bar_streaming, int, 0644);
+MODULE_PARM_DESC(bar_streaming, "read BARs with streaming loads: 1 yes, 0 no, -1 unless in a virtual machine (default)");
 
 static struct miscdevice uffdvram_misc = {
 	.minor = MISC_DYNAMIC_MINOR,

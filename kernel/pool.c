@@ -44,7 +44,7 @@ int uffdvram_ioctl_pool_attach(struct uffdvram_ucmd *ucmd)
 	int ret;
 
 	ops = uffdvram_backend_find(arg->backend);
-	if (!ops)
+	if (!ops || (arg->flags & ~ops->flags & ~UFFDVRAM_POOL_SHARED))
 		return -EOPNOTSUPP;
 	if ((arg->flags & UFFDVRAM_POOL_SHARED) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;

@@ -45,6 +45,9 @@ int uffdvram_pool_attach(struct uffdvram_pool **pool, struct uffdvram_ctx *ctx,
 	arg.flags = o.flags;
 	arg.backend = o.backend;
 	arg.bytes = o.bytes;
+	arg.addr = o.addr;
+	arg.pci_sbdf = o.pci_sbdf;
+	arg.pci_bar = o.pci_bar;
 	ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_POOL_ATTACH, &arg);
 	if (ret) {
 		free(p);

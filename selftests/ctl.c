@@ -93,11 +93,11 @@ TEST(info)
 {
 	ASSERT_EQ(0, run("uffdvramctl info"));
 	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
-	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap\n"));
+	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
 	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
 			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\","
-			 "\"events\",\"linear\",\"mmap\"],"));
+			 "\"events\",\"linear\",\"mmap\",\"pci\"],"));
 }
 
 TEST(a_shared_pool)
@@ -374,6 +374,8 @@ TEST(wrong_commands)
 	static const char *const wrong[] = {
 		"nonsense", "info more", "pool", "pool attach sim", "pool attach gpu 1G --shared",
 		"pool attach sim 1Q --shared", "pool attach sim 1G --share", "pool detach",
+		"pool attach pci 00:10.0 2", "pool attach pci 00:10.8 2 1M",
+		"pool attach pci 00:10.0 x 1M", "pool attach pci 00:10.0 2 1M+", "pool attach",
 		"pool detach 0", "pool detach x", "pool list all", "range", "range add",
 		"range add all", "range add 0x1000 pool 0", "range add 0x1000 4K 0",
 		"range add anon:1M pool x", "range add anon:1M", "range add anon:0 pool 0",

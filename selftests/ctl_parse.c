@@ -40,6 +40,7 @@ TEST(sizes)
 		{ "K", -EINVAL, 77 },
 		{ "0x", -EINVAL, 77 },
 		{ "0xg", -EINVAL, 77 },
+		{ "0x0x10", -EINVAL, 77 },
 		{ "0x-1", -EINVAL, 77 },
 		{ "-1", -EINVAL, 77 },
 		{ "+1", -EINVAL, 77 },
@@ -301,6 +302,40 @@ TEST(vma_list_finds_ours)
 	EXPECT_EQ(-ENOENT, vma_list(0x7fffffff, 1, &list, &n));
 }
 
+TEST(functions)
+{
+	static const struct {
+		const char *text;
+		uint32_t sbdf;
+	} right[] = {
+		{ "0:0.0", 0 }, { "00:10.0", 0x80 }, { "ff:1f.7", 0xffff },
+		{ "0000:65:00.1", 0x6501 }, { "ffff:ff:1F.7", 0xffffffff }, { "1:2:3.4", 0x1021c },
+	};
+	static const char *const wrong[] = {
+		"", ":", "0", "0:0", "0:0.", ".0", "0:.0", ":0.0", "0:0.0 ", " 0:0.0", "0:0.-1",
+		"0:0.0.0", "0:0:0:0.0", "0x1:0.0", "g:0.0", "0.0:0",
+	};
+	static const char *const large[] = {
+		"0:0.8", "0:20.0", "100:0.0", "10000:0:0.0", "11111111111111111:0.0",
+	};
+	uint32_t n;
+
+	for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++) {
+		EXPECT_EQ(0, parse_sbdf(right[i].text, &n));
+		EXPECT_EQ(right[i].sbdf, n);
+	}
+	n = 7;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		EXPECT_EQ(-EINVAL, parse_sbdf(wrong[i], &n))
+			TH_LOG("\"%s\"", wrong[i]);
+	}
+	for (size_t i = 0; i < sizeof(large) / sizeof(*large); i++) {
+		EXPECT_EQ(-ERANGE, parse_sbdf(large[i], &n))
+			TH_LOG("\"%s\"", large[i]);
+	}
+	EXPECT_EQ(7, n);
+}
+
 TEST(pool_lines)
 {
 	struct pool_line p;
@@ -316,6 +351,17 @@ TEST(pool_lines)
 	EXPECT_EQ(2, p.quarantined);
 	EXPECT_TRUE(p.shared);
 	EXPECT_FALSE(p.draining);
+	EXPECT_STREQ("", p.device);
+	ASSERT_EQ(0, pool_line_parse("pool 4 backend pci bytes 4096 slots 1 used 0 lost 0 "
+				     "quarantined 0 shared 0 draining 1 device 0000:65:00.0 bar 1 "
+				     "offset 8192 combining 1 streaming 1 write_mbs 9 read_mbs 8 "
+				     "a 1 b 2 c 3\n", &p));
+	EXPECT_STREQ("0000:65:00.0", p.device);
+	EXPECT_EQ(1, p.bar);
+	EXPECT_EQ(8192, p.offset);
+	EXPECT_TRUE(p.combining);
+	EXPECT_TRUE(p.draining);
+	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 device 0000:0000:0000:00\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("backend sim\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool x\n", &p));

@@ -101,6 +101,7 @@ static bool clean_errno(int ret)
 	case ENOMEM:
 	case EFAULT:
 	case EINTR:
+	case EBUSY:
 	case EMFILE:
 	case ENFILE:
 	case EIO:

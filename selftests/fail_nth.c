@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* TIMEOUT: 240 */
+/* IVSHMEM: 256 */
 /*
  * Whatever can fail, fails: for each way into the module, the 1st, 2nd, ... nth
  * allocation, user copy, backend copy, slot, until a run meets no failure. Each
@@ -56,6 +57,17 @@ TEST_F(fail, attach)
 	self->locked = file_value("/proc/self/status", "VmLck");
 	ASSERT_LE(0, self->locked);
 	sweep(_metadata, self, "", run_attach, after_attach);
+}
+
+TEST_F(fail, attach_pci)
+{
+	struct uffdvram_info info;
+
+	ASSERT_EQ(0, uv_info(self->fd, &info));
+	self->got = info.n_pools;
+	self->locked = file_value("/proc/self/status", "VmLck");
+	ASSERT_LE(0, self->locked);
+	sweep(_metadata, self, "", run_attach_pci, after_attach);
 }
 
 TEST_F(fail, detach)
@@ -258,6 +270,22 @@ TEST_F(fail, poison)
 	self->map = self->buf;
 	fill_pages_as(self->map, LEN, self->mem, 1);
 	poison_sweep(_metadata, self, "in", run_copy_write_same);
+}
+
+/* The same copies, to and from a BAR. */
+TEST_F(fail, pci)
+{
+	if (variant->kernel)
+		SKIP(return, "the kernel's injection knows no copy from or to VRAM");
+	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
+	ASSERT_EQ(0, uv_attach_pci(self->fd, 0, MIB(2), 0, &self->pool2));
+	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool2, &self->range));
+	sweep(_metadata, self, "in", run_in, after_in);
+	ASSERT_EQ(0, madvise(self->mem, LEN, MADV_DONTNEED));
+	sweep(_metadata, self, "in", run_in, after_in_holes);
+	fill_pages(self->mem, LEN, 1);
+	self->failures = 0;
+	poison_sweep(_metadata, self, "out", run_read_poison);
 }
 
 /* Comes last: a fixture's cases run after those of one declared before it. */

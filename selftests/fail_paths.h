@@ -71,6 +71,11 @@ static int run_attach(data *self)
 	return uv_attach(self->fd, LEN, 0, &self->pool2);
 }
 
+static int run_attach_pci(data *self)
+{
+	return uv_attach_pci(self->fd, 0, LEN, 0, &self->pool2);
+}
+
 static void after_attach(struct __test_metadata *_metadata, data *self, int ret)
 {
 	struct uffdvram_info info;

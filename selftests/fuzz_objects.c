@@ -123,10 +123,13 @@ int fz_pool_attach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	bool shared = a->flags & UFFDVRAM_POOL_SHARED;
 
 	(void)c;
-	if (a->backend != UFFDVRAM_BACKEND_SIM)
+	if (a->backend != UFFDVRAM_BACKEND_SIM && a->backend != UFFDVRAM_BACKEND_PCI)
 		return -EOPNOTSUPP;
 	if (shared && !f->admin)
 		return -EPERM;
+	/* No function of the test VM has a BAR at such numbers. */
+	if (a->backend == UFFDVRAM_BACKEND_PCI)
+		return FZ_FAILS;
 	if (a->addr || a->pci_sbdf || a->pci_bar)
 		return a->bytes <= POOL_BYTES_MOST ? -EINVAL : FZ_FAILS;
 	if (!a->bytes || a->bytes % PAGE)

@@ -175,7 +175,7 @@ TEST_F(pool, holds_what_it_says)
 TEST_F(pool, unknown_backends)
 {
 	static const uint32_t backend[] = {
-		0, UFFDVRAM_BACKEND_PCI, UFFDVRAM_BACKEND_NVIDIA, 4, 100, ~0U
+		0, UFFDVRAM_BACKEND_NVIDIA, 4, 100, ~0U
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(backend); i++) {

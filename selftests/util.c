@@ -80,6 +80,23 @@ int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
 	return ret;
 }
 
+int uv_attach_pci(int fd, uint64_t addr, size_t bytes, uint32_t flags, uint32_t *pool)
+{
+	struct uffdvram_pool_attach arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.backend = UFFDVRAM_BACKEND_PCI,
+		.addr = addr,
+		.bytes = bytes,
+		.pci_sbdf = VRAM_SBDF,
+		.pci_bar = VRAM_BAR,
+	};
+	int ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, &arg);
+
+	*pool = arg.pool;
+	return ret;
+}
+
 int uv_detach(int fd, uint32_t pool, uint32_t flags, uint64_t *left)
 {
 	struct uffdvram_pool_detach arg = { .size = sizeof(arg), .flags = flags, .pool = pool };

@@ -34,6 +34,17 @@ int uv_open_pid_of(pid_t pid);
 
 /* Pools. */
 int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool);
+/**
+ * uv_attach_pci - a window of the BAR that plays VRAM, from byte @addr of it
+ *
+ * The test's source says how large that BAR is; see selftests/vm/run.
+ */
+int uv_attach_pci(int fd, uint64_t addr, size_t bytes, uint32_t flags, uint32_t *pool);
+/* Where it is: BAR 2 of 0000:00:10.0. BAR 2 of the other one shows the same bytes. */
+#define VRAM_SBDF	(0x10 << 3)
+#define VRAM_BAR	2
+#define VRAM_SYSFS	"/sys/bus/pci/devices/0000:00:10.0/"
+#define VRAM_VIEW_SYSFS	"/sys/bus/pci/devices/0000:00:11.0/"
 /** uv_detach - @left may be NULL */
 int uv_detach(int fd, uint32_t pool, uint32_t flags, uint64_t *left);
 

@@ -180,16 +180,24 @@ int uffdvram_get_info(struct uffdvram_ctx *ctx, struct uffdvram_info *info);
 /**
  * struct uffdvram_pool_opts - what to attach as a pool
  * @size: sizeof(struct uffdvram_pool_opts)
- * @backend: enum uffdvram_backend_id; this release has UFFDVRAM_BACKEND_SIM
+ * @backend: enum uffdvram_backend_id; this release has UFFDVRAM_BACKEND_SIM and
+ *           UFFDVRAM_BACKEND_PCI
  * @flags: UFFDVRAM_POOL_SHARED: for every context, until it is detached. Without
- *         it, for this context, until that ends
+ *         it, for this context, until that ends. UFFDVRAM_POOL_FORCE: take a
+ *         function that a driver has
  * @bytes: size of the pool
+ * @addr: where in the BAR it begins
+ * @pci_sbdf: the PCI function: segment << 16 | bus << 8 | device << 3 | function
+ * @pci_bar: its BAR, 0 to 5
  */
 struct uffdvram_pool_opts {
 	size_t size;
 	uint32_t backend;
 	uint32_t flags;
 	uint64_t bytes;
+	uint64_t addr;
+	uint32_t pci_sbdf;
+	uint32_t pci_bar;
 };
 
 /**
@@ -200,7 +208,9 @@ struct uffdvram_pool_opts {
  *
  * Errors: -ENODEV (the kernel has no DEVICE_PRIVATE), -EOPNOTSUPP (a backend or
  * flag that the module does not have), -EINVAL, -E2BIG, -EPERM
- * (UFFDVRAM_POOL_SHARED without CAP_SYS_ADMIN), -ENOMEM (host memory, or
+ * (UFFDVRAM_POOL_SHARED without CAP_SYS_ADMIN, a BAR without CAP_SYS_RAWIO),
+ * -ENXIO (no such function or memory BAR), -EBUSY (a driver or another pool has
+ * it), -EIO (the BAR does not hold what is written), -ENOMEM (host memory, or
  * RLIMIT_MEMLOCK), -ENOSPC (no free device address space, or too many pools).
  */
 int uffdvram_pool_attach(struct uffdvram_pool **pool, struct uffdvram_ctx *ctx,

@@ -20,6 +20,7 @@ static const struct {
 	{ UFFDVRAM_FEATURE_EVENTS, "events" },
 	{ UFFDVRAM_FEATURE_LINEAR, "linear" },
 	{ UFFDVRAM_FEATURE_MMAP, "mmap" },
+	{ UFFDVRAM_FEATURE_PCI, "pci" },
 };
 #define N_FEATURES (sizeof(features) / sizeof(*features))
 

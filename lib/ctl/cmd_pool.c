@@ -12,56 +12,125 @@
 #include "parse.h"
 #include "pools.h"
 
-static void attach_print(const struct session *s, uint32_t number, uint64_t bytes,
-			 bool shared)
+/* What to attach, in the words it was asked for with. */
+struct attach {
+	struct uffdvram_pool_opts opts;
+	const char *backend, *device;	/* no @device: a backend that has none */
+	bool shared;
+};
+
+static void attach_print(const struct session *s, uint32_t number, const struct attach *a)
 {
 	struct json j = { .out = stdout };
 	char size[FORMAT_MAX];
 
 	if (!s->json) {
-		printf("pool %" PRIu32 ": sim %s%s\n", number, format_size(size, bytes),
-		       shared ? " shared" : "");
+		printf("pool %" PRIu32 ": %s ", number, a->backend);
+		if (a->device)
+			printf("%s bar %" PRIu32 " ", a->device, a->opts.pci_bar);
+		printf("%s%s\n", format_size(size, a->opts.bytes), a->shared ? " shared" : "");
 		return;
 	}
 	json_open(&j, NULL, '{');
 	json_u64(&j, "pool", number);
-	json_str(&j, "backend", "sim");
-	json_u64(&j, "bytes", bytes);
-	json_bool(&j, "shared", shared);
+	json_str(&j, "backend", a->backend);
+	if (a->device) {
+		json_str(&j, "device", a->device);
+		json_u64(&j, "bar", a->opts.pci_bar);
+		json_u64(&j, "offset", a->opts.addr);
+	}
+	json_u64(&j, "bytes", a->opts.bytes);
+	json_bool(&j, "shared", a->shared);
 	json_close(&j, '}');
+}
+
+static int attach_parse_sim(struct session *s, int argc, char **argv, struct attach *a)
+{
+	if (argc != 1)
+		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared]");
+	if (parse_size(argv[0], &a->opts.bytes))
+		return session_usage(s, "pool attach: \"%s\" is no size, such as 512M", argv[0]);
+	return CTL_OK;
+}
+
+static int attach_parse_pci(struct session *s, int argc, char **argv, struct attach *a)
+{
+	struct uffdvram_pool_opts *o = &a->opts;
+
+	if (argc != 3)
+		return session_usage(s, "pool attach: usage: pool attach pci DEVICE BAR [OFFSET+]SIZE "
+				     "[--shared] [--force]");
+	if (parse_sbdf(argv[0], &o->pci_sbdf))
+		return session_usage(s, "pool attach: \"%s\" is no PCI function, such as 0000:65:00.0",
+				     argv[0]);
+	if (parse_u32(argv[1], &o->pci_bar))
+		return session_usage(s, "pool attach: \"%s\" is no number of a BAR", argv[1]);
+	if (parse_size(argv[2], &o->bytes) && parse_piece(argv[2], &o->addr, &o->bytes))
+		return session_usage(s, "pool attach: \"%s\" is no size, such as 512M or 1G+512M",
+				     argv[2]);
+	a->device = argv[0];
+	return CTL_OK;
+}
+
+/* --shared and --force, at the end; returns how many words are left. */
+static int attach_parse_flags(struct attach *a, int argc, char **argv)
+{
+	for (; argc; argc--) {
+		if (!strcmp(argv[argc - 1], "--shared"))
+			a->opts.flags |= UFFDVRAM_POOL_SHARED;
+		else if (!strcmp(argv[argc - 1], "--force"))
+			a->opts.flags |= UFFDVRAM_POOL_FORCE;
+		else
+			break;
+	}
+	a->shared = a->opts.flags & UFFDVRAM_POOL_SHARED;
+	return argc;
+}
+
+static int attach_parse(struct session *s, int argc, char **argv, struct attach *a)
+{
+	int ret;
+
+	argc = attach_parse_flags(a, argc, argv);
+	if (!argc)
+		return session_usage(s, "pool attach: usage: pool attach sim|pci ...");
+	a->backend = argv[0];
+	if (!strcmp(a->backend, "sim")) {
+		a->opts.backend = UFFDVRAM_BACKEND_SIM;
+		ret = attach_parse_sim(s, argc - 1, argv + 1, a);
+	} else if (!strcmp(a->backend, "pci")) {
+		a->opts.backend = UFFDVRAM_BACKEND_PCI;
+		ret = attach_parse_pci(s, argc - 1, argv + 1, a);
+	} else {
+		ret = session_usage(s, "pool attach: no backend \"%s\": there are sim and pci",
+				    a->backend);
+	}
+	if (!ret && !a->shared && !s->batch)
+		ret = session_usage(s, "pool attach: without --shared the pool would end with this command: "
+				    "add --shared, or use batch");
+	return ret;
 }
 
 static int pool_attach(struct session *s, int argc, char **argv)
 {
-	struct uffdvram_pool_opts opts = {
-		.size = sizeof(opts),
-		.backend = UFFDVRAM_BACKEND_SIM,
-	};
+	struct attach a = { .opts.size = sizeof(a.opts) };
 	struct uffdvram_pool *pool;
-	bool shared;
 	int ret;
 
-	if (argc < 3 || argc > 4 || (argc == 4 && strcmp(argv[3], "--shared")))
-		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared]");
-	if (strcmp(argv[1], "sim"))
-		return session_usage(s, "pool attach: no backend \"%s\": there is sim", argv[1]);
-	if (parse_size(argv[2], &opts.bytes))
-		return session_usage(s, "pool attach: \"%s\" is no size, such as 512M", argv[2]);
-	shared = argc == 4;
-	if (!shared && !s->batch)
-		return session_usage(s, "pool attach: without --shared the pool would end with this command: "
-				     "add --shared, or use batch");
-	if (shared)
-		opts.flags = UFFDVRAM_POOL_SHARED;
+	ret = attach_parse(s, argc - 1, argv + 1, &a);
+	if (ret)
+		return ret;
 	ret = session_ctx(s, "pool attach");
 	if (ret)
 		return ret;
-	ret = uffdvram_pool_attach(&pool, s->ctx, &opts);
+	ret = uffdvram_pool_attach(&pool, s->ctx, &a.opts);
 	if (ret)
-		return session_fail(s, "pool attach", ret, "sim %s", argv[2]);
+		return session_fail(s, "pool attach", ret, "%s%s%s %s", a.backend,
+				    a.device ? " " : "", a.device ?: "",
+				    argv[a.device ? 4 : 2]);
 	s->last_pool = uffdvram_pool_number(pool);
 	uffdvram_pool_free(pool);
-	attach_print(s, s->last_pool, opts.bytes, shared);
+	attach_print(s, s->last_pool, &a);
 	return CTL_OK;
 }
 
@@ -109,6 +178,12 @@ static void list_json(struct json *j, const struct pool_line *p)
 	json_open(j, NULL, '{');
 	json_u64(j, "pool", p->number);
 	json_str(j, "backend", p->backend);
+	if (p->device[0]) {
+		json_str(j, "device", p->device);
+		json_u64(j, "bar", p->bar);
+		json_u64(j, "offset", p->offset);
+		json_bool(j, "combining", p->combining);
+	}
 	json_u64(j, "bytes", p->bytes);
 	json_u64(j, "slots", p->slots);
 	json_u64(j, "used", p->used);
@@ -123,9 +198,13 @@ static void list_text(const struct pool_line *p)
 {
 	char size[FORMAT_MAX];
 
-	printf("pool %" PRIu32 ": %s %s%s%s, %" PRIu64 " of %" PRIu64 " slots used", p->number,
-	       p->backend, format_size(size, p->bytes), p->shared ? " shared" : "",
-	       p->draining ? " draining" : "", p->used, p->slots);
+	printf("pool %" PRIu32 ": %s ", p->number, p->backend);
+	if (p->device[0])
+		printf("%s bar %" PRIu64 " ", p->device, p->bar);
+	printf("%s%s%s, %" PRIu64 " of %" PRIu64 " slots used", format_size(size, p->bytes),
+	       p->shared ? " shared" : "", p->draining ? " draining" : "", p->used, p->slots);
+	if (p->device[0] && !p->combining)
+		printf(", not write-combining");
 	if (p->lost)
 		printf(", %" PRIu64 " lost", p->lost);
 	if (p->quarantined)

@@ -10,12 +10,14 @@
 
 #include "parse.h"
 
-/* strtoull() takes blanks and signs, which are no part of a number here. */
+/* strtoull() takes blanks, signs and 0x, which are no part of digits here. */
 static int parse_digits(const char *s, int base, uint64_t *out, const char **end)
 {
 	char *stop;
 
 	if (base == 16 ? !isxdigit((unsigned char)*s) : !isdigit((unsigned char)*s))
+		return -EINVAL;
+	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
 		return -EINVAL;
 	errno = 0;
 	*out = strtoull(s, &stop, base);
@@ -117,6 +119,40 @@ int parse_piece(const char *s, uint64_t *addr, uint64_t *len)
 	*addr = a;
 	*len = l;
 	return 0;
+}
+
+/* @limit: the first number that is none. */
+static int parse_hex(const char **s, uint32_t limit, char after, uint32_t *out)
+{
+	const char *end;
+	uint64_t n;
+	int ret;
+
+	ret = parse_digits(*s, 16, &n, &end);
+	if (ret)
+		return ret;
+	if (*end != after)
+		return -EINVAL;
+	if (n >= limit)
+		return -ERANGE;
+	*s = end + 1;
+	*out = n;
+	return 0;
+}
+
+int parse_sbdf(const char *s, uint32_t *out)
+{
+	uint32_t segment = 0, bus, device, function;
+	int ret = 0;
+
+	if (strchr(s, ':') != strrchr(s, ':'))
+		ret = parse_hex(&s, 0x10000, ':', &segment);
+	ret = ret ?: parse_hex(&s, 0x100, ':', &bus);
+	ret = ret ?: parse_hex(&s, 0x20, '.', &device);
+	ret = ret ?: parse_hex(&s, 8, '\0', &function);
+	if (!ret)
+		*out = segment << 16 | bus << 8 | device << 3 | function;
+	return ret;
 }
 
 int parse_anon(const char *s, uint64_t *min)

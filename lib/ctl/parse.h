@@ -23,6 +23,9 @@ int parse_seconds(const char *s, uint64_t *nsec);
 /* ADDR+LEN, with parse_size() for both; LEN != 0, and the end does not wrap. */
 int parse_piece(const char *s, uint64_t *addr, uint64_t *len);
 
+/* [SEGMENT:]BUS:DEVICE.FUNCTION in hexadecimal, as segment << 16 | bus << 8 | devfn. */
+int parse_sbdf(const char *s, uint32_t *out);
+
 /* anon:SIZE; SIZE != 0. */
 int parse_anon(const char *s, uint64_t *min);
 

@@ -8,17 +8,23 @@
 #include "parse.h"
 #include "pools.h"
 
+static int pool_text(char *dst, size_t size, const char *value)
+{
+	if (strlen(value) >= size)
+		return -EINVAL;
+	strcpy(dst, value);
+	return 0;
+}
+
 static int pool_field(struct pool_line *p, const char *name, const char *value)
 {
 	uint64_t n, *num = NULL;
 	bool *flag = NULL;
 
-	if (!strcmp(name, "backend")) {
-		if (strlen(value) >= sizeof(p->backend))
-			return -EINVAL;
-		strcpy(p->backend, value);
-		return 0;
-	}
+	if (!strcmp(name, "backend"))
+		return pool_text(p->backend, sizeof(p->backend), value);
+	if (!strcmp(name, "device"))
+		return pool_text(p->device, sizeof(p->device), value);
 	if (!strcmp(name, "pool"))
 		return parse_u32(value, &p->number);
 	if (!strcmp(name, "bytes"))
@@ -31,6 +37,12 @@ static int pool_field(struct pool_line *p, const char *name, const char *value)
 		num = &p->lost;
 	else if (!strcmp(name, "quarantined"))
 		num = &p->quarantined;
+	else if (!strcmp(name, "bar"))
+		num = &p->bar;
+	else if (!strcmp(name, "offset"))
+		num = &p->offset;
+	else if (!strcmp(name, "combining"))
+		flag = &p->combining;
 	else if (!strcmp(name, "shared"))
 		flag = &p->shared;
 	else if (!strcmp(name, "draining"))
@@ -48,13 +60,13 @@ static int pool_field(struct pool_line *p, const char *name, const char *value)
 
 int pool_line_parse(const char *line, struct pool_line *p)
 {
-	char copy[512], *words[32];
+	char copy[512], *words[64];
 	int i, n;
 
 	if (strlen(line) >= sizeof(copy))
 		return -EINVAL;
 	strcpy(copy, line);
-	n = parse_words(copy, words, 32);
+	n = parse_words(copy, words, 64);
 	if (n < 0 || n % 2)
 		return -EINVAL;
 	memset(p, 0, sizeof(*p));

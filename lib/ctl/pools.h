@@ -12,6 +12,10 @@
 struct pool_line {
 	uint32_t number;
 	char backend[16];
+	char device[16];	/* empty: it has none, nor the next three */
+	uint64_t bar;
+	uint64_t offset;
+	bool combining;
 	uint64_t bytes;
 	uint64_t slots;
 	uint64_t used;

@@ -96,6 +96,8 @@ struct uffdvram_info {
 #define UFFDVRAM_FEATURE_LINEAR		(1ULL << 5)
 /** UFFDVRAM_FEATURE_MMAP - the device can be mapped. */
 #define UFFDVRAM_FEATURE_MMAP		(1ULL << 6)
+/** UFFDVRAM_FEATURE_PCI - the backend for BARs is built in. */
+#define UFFDVRAM_FEATURE_PCI		(1ULL << 7)
 
 /**
  * struct uffdvram_open_pid - a context for another, running process
@@ -141,9 +143,17 @@ enum uffdvram_backend_id {
  * simulated pool) counts against the caller's RLIMIT_MEMLOCK, unless the caller
  * has CAP_IPC_LOCK.
  *
+ * UFFDVRAM_BACKEND_PCI: a window of a memory BAR, [@addr, @addr + @bytes). What
+ * it holds is overwritten. It takes CAP_SYS_RAWIO.
+ *
  * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag),
- * EINVAL, EPERM (SHARED without CAP_SYS_ADMIN), ENOMEM (host memory, or over
- * RLIMIT_MEMLOCK), ENOSPC (no free device address space, or too many pools).
+ * EINVAL (a size, an offset, a window that is not in the BAR), EPERM (SHARED
+ * without CAP_SYS_ADMIN; PCI without CAP_SYS_RAWIO, or locked down), ENXIO (no
+ * such function; it has no such memory BAR, or that has no address), EBUSY
+ * (another pool has part of the window; a driver has the function, or something
+ * else has part of the window, and FORCE is not given), EIO (the function cannot
+ * be enabled; the BAR does not hold what is written), ENOMEM (host memory, or
+ * over RLIMIT_MEMLOCK), ENOSPC (no free device address space, or too many pools).
  */
 struct uffdvram_pool_attach {
 	__u32 size;
@@ -159,7 +169,7 @@ struct uffdvram_pool_attach {
 
 /** UFFDVRAM_POOL_SHARED - every context may use it, until it is detached. */
 #define UFFDVRAM_POOL_SHARED		(1U << 0)
-/** UFFDVRAM_POOL_FORCE - take a device although a driver holds it. */
+/** UFFDVRAM_POOL_FORCE - take a device although a driver holds it (PCI). */
 #define UFFDVRAM_POOL_FORCE		(1U << 1)
 
 /**
