@@ -178,11 +178,11 @@ static void must_be_node(void *p)
 	char line[512];
 	int found = 0;
 
-	must(f != NULL, "/proc/self/maps");
+	must(!!f, "/proc/self/maps");
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start <= (unsigned long)p &&
 		    (unsigned long)p < end)
-			found = strstr(line, "anon_inode:[uffdvram]") != NULL;
+			found = !!strstr(line, "anon_inode:[uffdvram]");
 	fclose(f);
 	must(found, "a mapping that is not the device's");
 }
