@@ -1,12 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which backends there are, and copies through them. */
+/*
+ * Which backends there are, and copies through them.
+ *
+ * Memory behind a bus can go bad without a word: a bit flips, a device that is gone
+ * reads as ones. So a checksum of each page is taken when it is stored, and looked
+ * at whenever it is read. Whoever copies is alone at the page: it is in the gate of
+ * its slot, or nobody else knows the slot yet.
+ */
 #include <linux/array_size.h>
 #include <linux/errno.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/xxhash.h>
 
 #include <linux/uffdvram.h>
 
 #include "backend.h"
+#include "inject.h"
+#include "stat.h"
+
+/* 1: all pools have checksums; 0: none has; -1: those that may go bad. */
+int uffdvram_backend_checksums = -1;
 
 /* Held by whoever copies, so that a backend can go while its pool stays. */
 DEFINE_STATIC_SRCU(backend_srcu);
@@ -26,6 +42,129 @@ static const struct uffdvram_backend_ops *const backend_table[] = {
 const struct uffdvram_backend_ops *uffdvram_backend_find(u32 id)
 {
 	return id < ARRAY_SIZE(backend_table) ? backend_table[id] : NULL;
+}
+
+/**
+ * uffdvram_backend_init() - before anything else
+ * @b: the backend of a pool
+ * @ops: how to reach it
+ * @arg: what was asked for
+ */
+void uffdvram_backend_init(struct uffdvram_backend *b,
+			   const struct uffdvram_backend_ops *ops,
+			   const struct uffdvram_pool_attach *arg)
+{
+	int wanted = READ_ONCE(uffdvram_backend_checksums);
+
+	b->ops = ops;
+	b->bytes = arg->bytes;
+	b->checked = (wanted < 0 ? ops->checksums : wanted) &&
+		     !(arg->flags & UFFDVRAM_POOL_UNCHECKED);
+}
+
+/**
+ * uffdvram_backend_host_bytes() - what it takes of the host
+ * @b: the backend
+ *
+ * Return: bytes.
+ */
+unsigned long uffdvram_backend_host_bytes(const struct uffdvram_backend *b)
+{
+	unsigned long sums = b->checked ? (b->bytes >> PAGE_SHIFT) * sizeof(*b->sums) : 0;
+
+	return (b->ops->host_pages(b->bytes) << PAGE_SHIFT) + sums;
+}
+
+static u32 backend_sum(struct page *page)
+{
+	void *p = kmap_local_page(page);
+	u32 sum = xxh64(p, PAGE_SIZE, 0);
+
+	kunmap_local(p);
+	return sum;
+}
+
+/**
+ * uffdvram_backend_attach() - make the memory reachable
+ * @b: the backend
+ * @arg: what was asked for
+ *
+ * May sleep.
+ *
+ * Return: 0, -ENOMEM, or what the backend says.
+ */
+int uffdvram_backend_attach(struct uffdvram_backend *b,
+			    const struct uffdvram_pool_attach *arg)
+{
+	int ret;
+
+	if (b->checked) {
+		b->sums = may_fail(alloc, NULL, kvcalloc(b->bytes >> PAGE_SHIFT,
+							 sizeof(*b->sums),
+							 GFP_KERNEL_ACCOUNT));
+		if (!b->sums)
+			return -ENOMEM;
+		b->zero_sum = backend_sum(ZERO_PAGE(0));
+	}
+	ret = b->ops->attach(b, arg);
+	if (ret)
+		kvfree(b->sums);
+	return ret;
+}
+
+/**
+ * uffdvram_backend_detach() - undo
+ * @b: the backend; nothing uses it any more
+ */
+void uffdvram_backend_detach(struct uffdvram_backend *b)
+{
+	b->ops->detach(b);
+	kvfree(b->sums);
+	b->sums = NULL;
+}
+
+static void backend_store_sums(struct uffdvram_backend *b,
+			       const struct uffdvram_xfer *x)
+{
+	u32 *sum = b->sums + (x->off >> PAGE_SHIFT);
+	unsigned int i;
+
+	for (i = 0; i < 1U << x->order; i++)
+		sum[i] = backend_sum(x->ram + i);
+}
+
+static bool backend_sums_match(const struct uffdvram_backend *b,
+			       const struct uffdvram_xfer *x)
+{
+	const u32 *sum = b->sums + (x->off >> PAGE_SHIFT);
+	unsigned int i;
+
+	for (i = 0; i < 1U << x->order; i++)
+		if (sum[i] != backend_sum(x->ram + i))
+			return false;
+	return true;
+}
+
+/* Takes the checksums of what went in, looks at those of what came out. */
+static unsigned int backend_check(struct uffdvram_backend *b, bool in,
+				  struct uffdvram_xfer *x, unsigned int n)
+{
+	unsigned int i, failed = 0;
+
+	for (i = 0; i < n; i++) {
+		if (x[i].err)
+			continue;
+		if (in) {
+			backend_store_sums(b, &x[i]);
+		} else if (!backend_sums_match(b, &x[i])) {
+			x[i].err = -EHWPOISON;
+			failed++;
+			pr_warn_ratelimited("uffdvram: %s%s: at byte %llu is not what was stored there\n",
+					    b->ops->name, b->about, x[i].off);
+		}
+	}
+	uffdvram_stat_add(checksum_errors, failed);
+	return failed;
 }
 
 static unsigned int backend_fail(struct uffdvram_xfer *x, unsigned int n)
@@ -49,6 +188,8 @@ static unsigned int backend_copy(struct uffdvram_backend *b, bool in,
 
 	if (!READ_ONCE(b->lost))
 		failed = in ? b->ops->to_vram(b, x, n) : b->ops->to_ram(b, x, n);
+	if (b->sums && !READ_ONCE(b->lost))
+		failed += backend_check(b, in, x, n);
 	if (READ_ONCE(b->lost))
 		failed = backend_fail(x, n);
 	srcu_read_unlock(&backend_srcu, idx);
@@ -73,6 +214,8 @@ int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int ord
 	int idx = srcu_read_lock(&backend_srcu);
 	int ret = READ_ONCE(b->lost) ? -EIO : b->ops->clear(b, off, order);
 
+	if (b->sums && !ret)
+		memset32(b->sums + (off >> PAGE_SHIFT), b->zero_sum, 1U << order);
 	srcu_read_unlock(&backend_srcu, idx);
 	return ret;
 }

@@ -25,6 +25,9 @@ enum uffdvram_trouble {
  * struct uffdvram_backend - one piece of memory behind one pool
  * @ops: how to reach it
  * @bytes: its size
+ * @checked: it has checksums
+ * @sums: of each page, as it was stored; protected by the gates of slots
+ * @zero_sum: of a page of zeroes
  * @about: what it found at attach, for the administrator: " name value" pairs
  * @priv: the backend's own
  * @lost: copies fail from now on
@@ -34,6 +37,9 @@ enum uffdvram_trouble {
 struct uffdvram_backend {
 	const struct uffdvram_backend_ops *ops;
 	u64 bytes;
+	bool checked;
+	u32 *sums;
+	u32 zero_sum;
 	char about[192];
 	void *priv;
 	bool lost;
@@ -45,7 +51,8 @@ struct uffdvram_backend {
  * @off: byte offset in the pool
  * @ram: system page; a folio of @order
  * @order: 0 for a page of 4 KiB
- * @err: out: 0, or what went wrong with this one
+ * @err: out: 0, or what went wrong with this one. -EHWPOISON: what is in the pool
+ *	is not what was stored there, and will not become so again
  */
 struct uffdvram_xfer {
 	u64 off;
@@ -59,6 +66,7 @@ struct uffdvram_xfer {
  * @name: as the administrator sees it
  * @id: enum uffdvram_backend_id
  * @flags: UFFDVRAM_POOL_* that it takes, beyond those that are not its business
+ * @checksums: its memory may go bad without a word: pages have checksums
  * @host_pages: system pages that a pool of so many bytes costs
  * @attach: make the memory reachable. May sleep, may fail.
  * @detach: undo. Nothing uses it any more. Cannot fail. Called with the pool's
@@ -73,6 +81,7 @@ struct uffdvram_backend_ops {
 	const char *name;
 	u32 id;
 	u32 flags;
+	bool checksums;
 	unsigned long (*host_pages)(u64 bytes);
 	int (*attach)(struct uffdvram_backend *b,
 		      const struct uffdvram_pool_attach *arg);
@@ -87,7 +96,17 @@ struct uffdvram_backend_ops {
 extern const struct uffdvram_backend_ops uffdvram_backend_sim;
 extern const struct uffdvram_backend_ops uffdvram_backend_pci;
 
+extern int uffdvram_backend_checksums;
+
 const struct uffdvram_backend_ops *uffdvram_backend_find(u32 id);
+
+void uffdvram_backend_init(struct uffdvram_backend *b,
+			   const struct uffdvram_backend_ops *ops,
+			   const struct uffdvram_pool_attach *arg);
+unsigned long uffdvram_backend_host_bytes(const struct uffdvram_backend *b);
+int uffdvram_backend_attach(struct uffdvram_backend *b,
+			    const struct uffdvram_pool_attach *arg);
+void uffdvram_backend_detach(struct uffdvram_backend *b);
 
 unsigned int uffdvram_backend_to_vram(struct uffdvram_backend *b,
 				      struct uffdvram_xfer *x, unsigned int n);

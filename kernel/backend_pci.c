@@ -287,6 +287,7 @@ const struct uffdvram_backend_ops uffdvram_backend_pci = {
 	.name = "pci",
 	.id = UFFDVRAM_BACKEND_PCI,
 	.flags = UFFDVRAM_POOL_FORCE,
+	.checksums = true,
 	.host_pages = pci_host_pages,
 	.attach = pci_attach,
 	.detach = pci_detach,

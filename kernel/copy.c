@@ -146,10 +146,11 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 	for (i = 0; failed && i < got; i++) {
 		if (!c->xfer[i].err)
 			continue;
+		if (i < good)
+			c->err = c->xfer[i].err;
 		good = min(good, i);
-		c->err = -EIO;
-		/* Nobody knows what it holds now. */
-		if (c->write)
+		/* Nobody knows what it holds now, or what it should. */
+		if (c->write || c->xfer[i].err == -EHWPOISON)
 			uffdvram_slot_lose(&v->slots, uffdvram_slot_of(v, c->pages[i]));
 	}
 	if (c->write)

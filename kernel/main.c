@@ -22,6 +22,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "backend.h"
 #include "bar.h"
 #include "debugfs.h"
 #include "evict.h"
@@ -43,6 +44,9 @@ MODULE_PARM_DESC(open_pid, "allow OPEN_PID to CAP_SYS_PTRACE (default: no)");
 
 module_param_named(bar_streaming, uffdvram_bar_streaming, int, 0644);
 MODULE_PARM_DESC(bar_streaming, "read BARs with streaming loads: 1 yes, 0 no, -1 unless in a virtual machine (default)");
+
+module_param_named(checksums, uffdvram_backend_checksums, int, 0644);
+MODULE_PARM_DESC(checksums, "checksums of pages in VRAM: 1 all pools, 0 none, -1 those on real devices (default)");
 
 static struct miscdevice uffdvram_misc = {
 	.minor = MISC_DYNAMIC_MINOR,

@@ -17,6 +17,8 @@
 #include "vram.h"
 
 #define POOL_BACKOFF_MAX	HZ
+/* Those that no backend has to know. */
+#define POOL_FLAGS_ALL		(UFFDVRAM_POOL_SHARED | UFFDVRAM_POOL_UNCHECKED)
 
 /* Forgets the pool, and releases it: at once, or with its last lost slot. */
 static void pool_release(struct uffdvram_vram *v)
@@ -44,7 +46,7 @@ int uffdvram_ioctl_pool_attach(struct uffdvram_ucmd *ucmd)
 	int ret;
 
 	ops = uffdvram_backend_find(arg->backend);
-	if (!ops || (arg->flags & ~ops->flags & ~UFFDVRAM_POOL_SHARED))
+	if (!ops || (arg->flags & ~(ops->flags | POOL_FLAGS_ALL)))
 		return -EOPNOTSUPP;
 	if ((arg->flags & UFFDVRAM_POOL_SHARED) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;

@@ -25,6 +25,7 @@
 	X(copy_written)		/* pages in VRAM that COPY wrote there */\
 	X(copy_ram)		/* pages that COPY read or wrote in RAM */\
 	X(copy_raced)		/* pages that moved while COPY was at them */\
+	X(checksum_errors)	/* pages that were not what was stored */\
 	X(objects_made)		/* contexts, pools, ranges and so on */	\
 	X(objects_freed)	/* all of them, when the module goes */
 

@@ -65,10 +65,10 @@ void uffdvram_vram_exit(void)
 static unsigned long vram_host_pages(const struct uffdvram_vram *v)
 {
 	u64 slots = v->backend.bytes >> PAGE_SHIFT;
-	u64 bytes = slots * (sizeof(struct page) + UFFDVRAM_SLOT_BYTES);
+	u64 bytes = slots * (sizeof(struct page) + UFFDVRAM_SLOT_BYTES) +
+		    uffdvram_backend_host_bytes(&v->backend);
 
-	return v->backend.ops->host_pages(v->backend.bytes) +
-	       DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+	return DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
 }
 
 /* Do not find out with the help of the OOM killer. */
@@ -143,7 +143,7 @@ static void vram_drop(struct uffdvram_vram *v)
 	if (v->dropped)
 		return;
 	v->dropped = true;
-	v->backend.ops->detach(&v->backend);
+	uffdvram_backend_detach(&v->backend);
 }
 
 /*
@@ -177,7 +177,7 @@ static int vram_setup(struct uffdvram_vram *v,
 	ret = uffdvram_slots_init(&v->slots, v->backend.bytes >> PAGE_SHIFT);
 	if (ret)
 		goto err_uncharge;
-	ret = v->backend.ops->attach(&v->backend, arg);
+	ret = uffdvram_backend_attach(&v->backend, arg);
 	if (ret)
 		goto err_slots;
 	ret = vram_map_pages(v, pgmap_ops);
@@ -186,7 +186,7 @@ static int vram_setup(struct uffdvram_vram *v,
 	return 0;
 
 err_backend:
-	v->backend.ops->detach(&v->backend);
+	uffdvram_backend_detach(&v->backend);
 err_slots:
 	uffdvram_slots_destroy(&v->slots);
 err_uncharge:
@@ -231,8 +231,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	INIT_DELAYED_WORK(&v->work, vram_work_fn);
 	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
 	v->owner = owner;
-	v->backend.ops = ops;
-	v->backend.bytes = arg->bytes;
+	uffdvram_backend_init(&v->backend, ops, arg);
 	v->backend.trouble = vram_trouble;
 	ret = vram_setup(v, arg, pgmap_ops);
 	if (ret) {

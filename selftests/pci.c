@@ -18,50 +18,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BAR_BYTES	MIB(256)
 #define PAGES		64
 #define LEN		(PAGES * PAGE)
 /* Where most pools here begin: not where their BAR does. */
 #define OFF		MIB(6)
 
 #define STREAMING	"/sys/module/uffdvram/parameters/bar_streaming"
-
-/* The bytes of the BAR, as the other function has them. */
-static char *view_map(void)
-{
-	void *view;
-	int fd;
-
-	if (file_write(VRAM_VIEW_SYSFS "enable", "1"))
-		give_up("enable the second function");
-	fd = open(VRAM_VIEW_SYSFS "resource2", O_RDWR | O_CLOEXEC);
-	view = mmap(NULL, BAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (view == MAP_FAILED)
-		give_up("map the BAR of the second function");
-	close(fd);
-	return view;
-}
-
-static void view_unmap(char *view)
-{
-	munmap(view, BAR_BYTES);
-	file_write(VRAM_VIEW_SYSFS "enable", "0");
-}
-
-/* The value after a word of the pool's line in debugfs; -1: there is none. */
-static long long pool_value(uint32_t pool, const char *word)
-{
-	static char text[65536];
-	char begin[32], *line, *at = NULL;
-
-	if (file_read("/sys/kernel/debug/uffdvram/pools", text, sizeof(text)) < 0)
-		give_up("debugfs pools");
-	snprintf(begin, sizeof(begin), "pool %u ", pool);
-	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-		if (!strncmp(line, begin, strlen(begin)))
-			at = strstr(line, word);
-	return at ? strtoll(at + strlen(word), NULL, 10) : -1;
-}
 
 static int attach_at(int fd, uint32_t sbdf, uint32_t bar, uint64_t addr, uint64_t bytes)
 {
@@ -77,7 +39,7 @@ static int attach_at(int fd, uint32_t sbdf, uint32_t bar, uint64_t addr, uint64_
 /* The pools of a context that is closed end a moment later. */
 static bool bar_is_free(void *fd)
 {
-	return attach_at(*(int *)fd, VRAM_SBDF, VRAM_BAR, 0, BAR_BYTES) == 0;
+	return attach_at(*(int *)fd, VRAM_SBDF, VRAM_BAR, 0, BAR_VIEW_BYTES) == 0;
 }
 
 static int fd_again(int fd)
@@ -104,12 +66,12 @@ FIXTURE_SETUP(pci)
 	ASSERT_TRUE(wait_until(bar_is_free, &self->fd, 10000));
 	self->mem = map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
-	self->view = view_map();
+	self->view = bar_view();
 }
 
 FIXTURE_TEARDOWN(pci)
 {
-	view_unmap(self->view);
+	bar_view_end(self->view);
 	munmap(self->mem, LEN);
 	close(self->fd);
 	EXPECT_TRUE(uv_wait_slots(0));
@@ -123,7 +85,7 @@ TEST_F(pci, what_is_no_window)
 		int ret;
 	} wrong[] = {
 		{ VRAM_SBDF, 2, 0, PAGE, 0 },
-		{ VRAM_SBDF, 2, BAR_BYTES - PAGE, PAGE, 0 },
+		{ VRAM_SBDF, 2, BAR_VIEW_BYTES - PAGE, PAGE, 0 },
 		{ 0x0e << 3, 2, 0, PAGE, -ENXIO },		/* no such function */
 		{ 1 << 16 | VRAM_SBDF, 2, 0, PAGE, -ENXIO },
 		{ 1 << 8 | VRAM_SBDF, 2, 0, PAGE, -ENXIO },
@@ -134,9 +96,9 @@ TEST_F(pci, what_is_no_window)
 		{ VRAM_SBDF, 6, 0, PAGE, -EINVAL },
 		{ VRAM_SBDF, ~0U, 0, PAGE, -EINVAL },
 		{ VRAM_SBDF, 0, 0, PAGE, -EINVAL },		/* of 256 bytes */
-		{ VRAM_SBDF, 2, BAR_BYTES, PAGE, -EINVAL },
-		{ VRAM_SBDF, 2, BAR_BYTES - PAGE, 2 * PAGE, -EINVAL },
-		{ VRAM_SBDF, 2, PAGE, BAR_BYTES, -EINVAL },
+		{ VRAM_SBDF, 2, BAR_VIEW_BYTES, PAGE, -EINVAL },
+		{ VRAM_SBDF, 2, BAR_VIEW_BYTES - PAGE, 2 * PAGE, -EINVAL },
+		{ VRAM_SBDF, 2, PAGE, BAR_VIEW_BYTES, -EINVAL },
 		{ VRAM_SBDF, 2, -PAGE, PAGE, -EINVAL },
 		{ VRAM_SBDF, 2, -PAGE, 2 * PAGE, -EINVAL },
 		{ VRAM_SBDF, 2, 512, PAGE, -EINVAL },
@@ -195,7 +157,7 @@ TEST_F(pci, windows)
 		uint64_t addr, bytes;
 	} in_the_way[] = {
 		{ MIB(6), MIB(2) }, { MIB(6), PAGE }, { MIB(8) - PAGE, PAGE }, { MIB(4), MIB(6) },
-		{ MIB(6) - PAGE, 2 * PAGE }, { MIB(8) - PAGE, 2 * PAGE }, { 0, BAR_BYTES },
+		{ MIB(6) - PAGE, 2 * PAGE }, { MIB(8) - PAGE, 2 * PAGE }, { 0, BAR_VIEW_BYTES },
 	};
 	uint32_t before, after, pool;
 
@@ -217,7 +179,7 @@ TEST_F(pci, windows)
 	EXPECT_EQ(0, uv_detach(self->fd, after, 0, NULL));
 	EXPECT_EQ(0, uv_detach(self->fd, pool, 0, NULL));
 	/* What ends with its context is free again, too. */
-	ASSERT_EQ(0, uv_attach_pci(self->fd, 0, BAR_BYTES, 0, &pool));
+	ASSERT_EQ(0, uv_attach_pci(self->fd, 0, BAR_VIEW_BYTES, 0, &pool));
 	self->fd = fd_again(self->fd);
 	EXPECT_LE(0, self->fd);
 }
@@ -421,14 +383,14 @@ TEST_F(pci, memory_type)
 
 	/* Somebody else has it uncached: then so have we. */
 	bar = open(VRAM_SYSFS "resource2", O_RDWR | O_CLOEXEC);
-	uncached = mmap(NULL, BAR_BYTES, PROT_READ, MAP_SHARED, bar, 0);
+	uncached = mmap(NULL, BAR_VIEW_BYTES, PROT_READ, MAP_SHARED, bar, 0);
 	ASSERT_NE(MAP_FAILED, uncached);
 	close(bar);
 	log = log_open();
 	ASSERT_EQ(0, uv_attach_pci(self->fd, OFF, LEN, 0, &self->pool));
 	EXPECT_EQ(0, pool_value(self->pool, " combining "));
 	EXPECT_EQ(1, log_count(log, "is not mapped write-combining"));
-	munmap(uncached, BAR_BYTES);
+	munmap(uncached, BAR_VIEW_BYTES);
 }
 
 /* Both ways to read; the fast one is not the default in a virtual machine. */

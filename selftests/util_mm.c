@@ -295,3 +295,38 @@ long pages_written(int pagemap, const void *mem, size_t len)
 	}
 	return pages;
 }
+
+char *bar_view(void)
+{
+	void *view;
+	int fd;
+
+	if (file_write(VRAM_VIEW_SYSFS "enable", "1"))
+		give_up("enable the second function");
+	fd = open(VRAM_VIEW_SYSFS "resource2", O_RDWR | O_CLOEXEC);
+	view = mmap(NULL, BAR_VIEW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (view == MAP_FAILED)
+		give_up("map the BAR of the second function");
+	close(fd);
+	return view;
+}
+
+void bar_view_end(char *view)
+{
+	munmap(view, BAR_VIEW_BYTES);
+	file_write(VRAM_VIEW_SYSFS "enable", "0");
+}
+
+long long pool_value(uint32_t pool, const char *word)
+{
+	static char text[65536];
+	char begin[32], *line, *at = NULL;
+
+	if (file_read("/sys/kernel/debug/uffdvram/pools", text, sizeof(text)) < 0)
+		give_up("debugfs pools");
+	snprintf(begin, sizeof(begin), "pool %u ", pool);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (!strncmp(line, begin, strlen(begin)))
+			at = strstr(line, word);
+	return at ? strtoll(at + strlen(word), NULL, 10) : -1;
+}

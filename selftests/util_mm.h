@@ -69,6 +69,18 @@ long module_users(void);
 /** soft_dirty - how many of these pages have the mark */
 size_t soft_dirty(const char *mem, size_t pages);
 
+/**
+ * bar_view - the bytes of the BAR that plays VRAM, as the host's file has them
+ *
+ * From outside: through the second function that has it. bar_view_end() unmaps.
+ */
+char *bar_view(void);
+void bar_view_end(char *view);
+#define BAR_VIEW_BYTES	MIB(256)
+
+/** pool_value - the number after " @word " in debugfs' line of a pool; -1: none */
+long long pool_value(uint32_t pool, const char *word);
+
 /** state_of - enum uffdvram_state of one page, or -errno */
 int state_of(int fd, const void *page);
 

@@ -184,7 +184,8 @@ int uffdvram_get_info(struct uffdvram_ctx *ctx, struct uffdvram_info *info);
  *           UFFDVRAM_BACKEND_PCI
  * @flags: UFFDVRAM_POOL_SHARED: for every context, until it is detached. Without
  *         it, for this context, until that ends. UFFDVRAM_POOL_FORCE: take a
- *         function that a driver has
+ *         function that a driver has. UFFDVRAM_POOL_UNCHECKED: no checksums,
+ *         because the device writes to it, too
  * @bytes: size of the pool
  * @addr: where in the BAR it begins
  * @pci_sbdf: the PCI function: segment << 16 | bus << 8 | device << 3 | function

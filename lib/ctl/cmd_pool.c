@@ -47,7 +47,7 @@ static void attach_print(const struct session *s, uint32_t number, const struct 
 static int attach_parse_sim(struct session *s, int argc, char **argv, struct attach *a)
 {
 	if (argc != 1)
-		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared]");
+		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared] [--unchecked]");
 	if (parse_size(argv[0], &a->opts.bytes))
 		return session_usage(s, "pool attach: \"%s\" is no size, such as 512M", argv[0]);
 	return CTL_OK;
@@ -59,7 +59,7 @@ static int attach_parse_pci(struct session *s, int argc, char **argv, struct att
 
 	if (argc != 3)
 		return session_usage(s, "pool attach: usage: pool attach pci DEVICE BAR [OFFSET+]SIZE "
-				     "[--shared] [--force]");
+				     "[--shared] [--force] [--unchecked]");
 	if (parse_sbdf(argv[0], &o->pci_sbdf))
 		return session_usage(s, "pool attach: \"%s\" is no PCI function, such as 0000:65:00.0",
 				     argv[0]);
@@ -72,7 +72,7 @@ static int attach_parse_pci(struct session *s, int argc, char **argv, struct att
 	return CTL_OK;
 }
 
-/* --shared and --force, at the end; returns how many words are left. */
+/* --shared and so on, at the end; returns how many words are left. */
 static int attach_parse_flags(struct attach *a, int argc, char **argv)
 {
 	for (; argc; argc--) {
@@ -80,6 +80,8 @@ static int attach_parse_flags(struct attach *a, int argc, char **argv)
 			a->opts.flags |= UFFDVRAM_POOL_SHARED;
 		else if (!strcmp(argv[argc - 1], "--force"))
 			a->opts.flags |= UFFDVRAM_POOL_FORCE;
+		else if (!strcmp(argv[argc - 1], "--unchecked"))
+			a->opts.flags |= UFFDVRAM_POOL_UNCHECKED;
 		else
 			break;
 	}

@@ -12,8 +12,9 @@
 static const char usage_text[] =
 "usage: uffdvramctl [-jv] [-d DEVICE] [-p PID] COMMAND\n"
 "  info                                   what the module can do\n"
-"  pool attach sim SIZE [--shared]        VRAM simulated by system RAM\n"
-"  pool attach pci DEVICE BAR [OFFSET+]SIZE [--shared] [--force]\n"
+"  pool attach sim SIZE [--shared] [--unchecked]\n"
+"                                         VRAM simulated by system RAM\n"
+"  pool attach pci DEVICE BAR [OFFSET+]SIZE [--shared] [--force] [--unchecked]\n"
 "                                         a piece of a BAR of a PCI function\n"
 "  pool detach N [--discard]              bring its pages home; or lose them\n"
 "  pool list                              (needs root and debugfs)\n"

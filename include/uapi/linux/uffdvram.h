@@ -171,6 +171,8 @@ struct uffdvram_pool_attach {
 #define UFFDVRAM_POOL_SHARED		(1U << 0)
 /** UFFDVRAM_POOL_FORCE - take a device although a driver holds it (PCI). */
 #define UFFDVRAM_POOL_FORCE		(1U << 1)
+/** UFFDVRAM_POOL_UNCHECKED - no checksums: the device itself writes to it, too. */
+#define UFFDVRAM_POOL_UNCHECKED		(1U << 2)
 
 /**
  * struct uffdvram_pool_detach - bring a pool's pages home and release it
