@@ -7,10 +7,11 @@
  * at whenever it is read. Whoever copies is alone at the page: it is in the gate of
  * its slot, or nobody else knows the slot yet.
  */
-#include <linux/array_size.h>
-#include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/xxhash.h>
@@ -27,21 +28,79 @@ int uffdvram_backend_checksums = -1;
 /* Held by whoever copies, so that a backend can go while its pool stays. */
 DEFINE_STATIC_SRCU(backend_srcu);
 
-/* By enum uffdvram_backend_id. */
-static const struct uffdvram_backend_ops *const backend_table[] = {
+/* Protects backend_table; nothing is taken under it. */
+static DEFINE_MUTEX(backend_lock);
+
+/* By enum uffdvram_backend_id; those in modules of their own come and go. */
+static const struct uffdvram_backend_ops *backend_table[] = {
 	[UFFDVRAM_BACKEND_SIM] = &uffdvram_backend_sim,
 	[UFFDVRAM_BACKEND_PCI] = &uffdvram_backend_pci,
+	[UFFDVRAM_BACKEND_NVIDIA] = NULL,
 };
 
 /**
- * uffdvram_backend_find() - find a backend by its number
+ * uffdvram_backend_register() - a module brings a backend
+ * @ops: with its owner
+ *
+ * Return: 0, -EINVAL (no such number) or -EBUSY (there is one of this number).
+ */
+int uffdvram_backend_register(const struct uffdvram_backend_ops *ops)
+{
+	int ret = -EBUSY;
+
+	if (ops->id >= ARRAY_SIZE(backend_table))
+		return -EINVAL;
+	mutex_lock(&backend_lock);
+	if (!backend_table[ops->id]) {
+		WRITE_ONCE(backend_table[ops->id], ops);
+		ret = 0;
+	}
+	mutex_unlock(&backend_lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(uffdvram_backend_register);
+
+/**
+ * uffdvram_backend_unregister() - its module goes
+ * @ops: registered, and no pool's: each holds a reference on the module
+ */
+void uffdvram_backend_unregister(const struct uffdvram_backend_ops *ops)
+{
+	mutex_lock(&backend_lock);
+	WRITE_ONCE(backend_table[ops->id], NULL);
+	mutex_unlock(&backend_lock);
+}
+EXPORT_SYMBOL_GPL(uffdvram_backend_unregister);
+
+/**
+ * uffdvram_backend_get() - find a backend by its number, and keep its module
  * @id: any number
  *
  * Return: the backend, or NULL.
  */
-const struct uffdvram_backend_ops *uffdvram_backend_find(u32 id)
+const struct uffdvram_backend_ops *uffdvram_backend_get(u32 id)
 {
-	return id < ARRAY_SIZE(backend_table) ? backend_table[id] : NULL;
+	const struct uffdvram_backend_ops *ops = NULL;
+
+	mutex_lock(&backend_lock);
+	if (id < ARRAY_SIZE(backend_table))
+		ops = backend_table[id];
+	if (ops && !try_module_get(ops->owner))
+		ops = NULL;
+	mutex_unlock(&backend_lock);
+	return ops;
+}
+
+/* Is there such a backend just now? */
+bool uffdvram_backend_is_there(u32 id)
+{
+	return id < ARRAY_SIZE(backend_table) && READ_ONCE(backend_table[id]);
+}
+
+/* Gives the reference back: @ops may be gone at once. */
+void uffdvram_backend_put(const struct uffdvram_backend_ops *ops)
+{
+	module_put(ops->owner);
 }
 
 /**

@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 struct dentry;
+struct module;
 struct uffdvram_backend;
 struct uffdvram_pool_attach;
 struct uffdvram_backend_ops;
@@ -23,7 +24,7 @@ enum uffdvram_trouble {
 
 /**
  * struct uffdvram_backend - one piece of memory behind one pool
- * @ops: how to reach it
+ * @ops: how to reach it; not to be followed once @ops->detach was called
  * @bytes: its size
  * @checked: it has checksums
  * @sums: of each page, as it was stored; protected by the gates of slots
@@ -67,6 +68,7 @@ struct uffdvram_xfer {
  * @id: enum uffdvram_backend_id
  * @flags: UFFDVRAM_POOL_* that it takes, beyond those that are not its business
  * @checksums: its memory may go bad without a word: pages have checksums
+ * @owner: the module that it is in; NULL: this one
  * @host_pages: system pages that a pool of so many bytes costs
  * @attach: make the memory reachable. May sleep, may fail.
  * @detach: undo. Nothing uses it any more. Cannot fail. Called with the pool's
@@ -82,6 +84,7 @@ struct uffdvram_backend_ops {
 	u32 id;
 	u32 flags;
 	bool checksums;
+	struct module *owner;
 	unsigned long (*host_pages)(u64 bytes);
 	int (*attach)(struct uffdvram_backend *b,
 		      const struct uffdvram_pool_attach *arg);
@@ -96,9 +99,13 @@ struct uffdvram_backend_ops {
 extern const struct uffdvram_backend_ops uffdvram_backend_sim;
 extern const struct uffdvram_backend_ops uffdvram_backend_pci;
 
-extern int uffdvram_backend_checksums;
+int uffdvram_backend_register(const struct uffdvram_backend_ops *ops);
+void uffdvram_backend_unregister(const struct uffdvram_backend_ops *ops);
+const struct uffdvram_backend_ops *uffdvram_backend_get(u32 id);
+bool uffdvram_backend_is_there(u32 id);
+void uffdvram_backend_put(const struct uffdvram_backend_ops *ops);
 
-const struct uffdvram_backend_ops *uffdvram_backend_find(u32 id);
+extern int uffdvram_backend_checksums;
 
 void uffdvram_backend_init(struct uffdvram_backend *b,
 			   const struct uffdvram_backend_ops *ops,

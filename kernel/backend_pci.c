@@ -200,10 +200,18 @@ static int pci_window_setup(struct pci_window *w,
 	ret = pci_window_open(w, arg);
 	if (ret)
 		return ret;
-	ret = uffdvram_bar_map(&w->bar, w->res.start, arg->bytes,
-			       pci_name(w->dev));
+	ret = uffdvram_bar_map(&w->bar, w->res.start, arg->bytes);
 	if (ret)
-		pci_window_close(w);
+		goto err_window;
+	ret = uffdvram_bar_try(&w->bar, pci_name(w->dev));
+	if (ret)
+		goto err_bar;
+	return 0;
+
+err_bar:
+	uffdvram_bar_unmap(&w->bar);
+err_window:
+	pci_window_close(w);
 	return ret;
 }
 

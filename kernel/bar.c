@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
 #include <linux/ktime.h>
@@ -128,6 +129,7 @@ int uffdvram_bar_write(const struct uffdvram_bar *bar, u64 off,
 	kunmap_local(ram);
 	return left ? -EIO : 0;
 }
+EXPORT_SYMBOL_GPL(uffdvram_bar_write);
 
 /**
  * uffdvram_bar_read() - copy out of a BAR into a system page
@@ -146,6 +148,7 @@ void uffdvram_bar_read(const struct uffdvram_bar *bar, u64 off,
 		memcpy_fromio(ram, from, PAGE_SIZE << order);
 	kunmap_local(ram);
 }
+EXPORT_SYMBOL_GPL(uffdvram_bar_read);
 
 /**
  * uffdvram_bar_clear() - zero a page of a BAR
@@ -160,6 +163,7 @@ void uffdvram_bar_clear(const struct uffdvram_bar *bar, u64 off,
 {
 	memset_io(bar->base + off, 0, PAGE_SIZE << order);
 }
+EXPORT_SYMBOL_GPL(uffdvram_bar_clear);
 
 /* What the test writes: no two words of a BAR are the same. */
 static u64 bar_test_word(u64 off, u64 seed)
@@ -240,49 +244,61 @@ static int bar_examine(struct uffdvram_bar *bar)
 	page = may_fail(alloc, NULL, alloc_page(GFP_KERNEL));
 	if (!page)
 		return -ENOMEM;
-	bar->combining = bar_is_combining(bar);
-	bar->streaming = bar_may_stream();
 	ret = inject(out) ? -EIO : bar_test(bar, page);
 	__free_page(page);
 	return ret;
 }
 
 /**
- * uffdvram_bar_map() - map a piece of a BAR, and try it out
+ * uffdvram_bar_map() - map a piece of a BAR
  * @bar: out
  * @start: physical address, page aligned
  * @bytes: size, a multiple of the page size
- * @name: of the device, for the log
  *
- * Overwrites some of the piece. May sleep.
+ * May sleep.
  *
- * Return: 0; -ENOMEM; -EIO if it is no memory: what was written did not come
- * back.
+ * Return: 0 or -ENOMEM.
  */
-int uffdvram_bar_map(struct uffdvram_bar *bar, phys_addr_t start, u64 bytes,
-		     const char *name)
+int uffdvram_bar_map(struct uffdvram_bar *bar, phys_addr_t start, u64 bytes)
 {
-	int ret;
-
+	bar->start = start;
 	bar->bytes = bytes;
 	bar->base = may_fail(alloc, NULL, ioremap_wc(start, bytes));
 	if (!bar->base)
 		return -ENOMEM;
-	ret = bar_examine(bar);
+	bar->combining = bar_is_combining(bar);
+	bar->streaming = bar_may_stream();
+	return 0;
+}
+EXPORT_SYMBOL_GPL(uffdvram_bar_map);
+
+/**
+ * uffdvram_bar_try() - try a mapped piece out, and tell the log how fast it is
+ * @bar: mapped; some of it is overwritten
+ * @name: of the device, for the log
+ *
+ * May sleep.
+ *
+ * Return: 0; -ENOMEM; -EIO if it is no memory: what was written did not come
+ * back.
+ */
+int uffdvram_bar_try(struct uffdvram_bar *bar, const char *name)
+{
+	int ret = bar_examine(bar);
+
 	if (ret) {
-		if (ret == -EIO)
-			pr_warn("uffdvram: %s: what is written to %pa does not come back\n",
-				name, &start);
-		uffdvram_bar_unmap(bar);
+		pr_warn("uffdvram: %s: what is written to %pa does not come back: %d\n",
+			name, &bar->start, ret);
 		return ret;
 	}
 	pr_info("uffdvram: %s: %llu bytes at %pa: writes %u MB/s, reads %u MB/s\n",
-		name, bytes, &start, bar->write_mbs, bar->read_mbs);
+		name, bar->bytes, &bar->start, bar->write_mbs, bar->read_mbs);
 	if (!bar->combining)
 		pr_warn("uffdvram: %s: %pa is not mapped write-combining and will be slow: no PAT, or somebody else maps it uncached\n",
-			name, &start);
+			name, &bar->start);
 	return 0;
 }
+EXPORT_SYMBOL_GPL(uffdvram_bar_try);
 
 /**
  * uffdvram_bar_unmap() - undo uffdvram_bar_map()
@@ -292,3 +308,4 @@ void uffdvram_bar_unmap(struct uffdvram_bar *bar)
 {
 	iounmap(bar->base);
 }
+EXPORT_SYMBOL_GPL(uffdvram_bar_unmap);

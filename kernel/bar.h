@@ -15,14 +15,16 @@
 /**
  * struct uffdvram_bar - a mapped piece
  * @base: where it is mapped
+ * @start: its physical address
  * @bytes: its size, a multiple of the page size
  * @combining: the mapping is write-combining indeed
  * @streaming: read with streaming loads
- * @write_mbs: as measured when it was mapped, in MB/s
+ * @write_mbs: as measured when it was tried, in MB/s
  * @read_mbs: likewise
  */
 struct uffdvram_bar {
 	void __iomem *base;
+	phys_addr_t start;
 	u64 bytes;
 	bool combining;
 	bool streaming;
@@ -32,8 +34,8 @@ struct uffdvram_bar {
 
 extern int uffdvram_bar_streaming;
 
-int uffdvram_bar_map(struct uffdvram_bar *bar, phys_addr_t start, u64 bytes,
-		     const char *name);
+int uffdvram_bar_map(struct uffdvram_bar *bar, phys_addr_t start, u64 bytes);
+int uffdvram_bar_try(struct uffdvram_bar *bar, const char *name);
 void uffdvram_bar_unmap(struct uffdvram_bar *bar);
 
 int uffdvram_bar_write(const struct uffdvram_bar *bar, u64 off,

@@ -29,7 +29,7 @@ static int pools_show(struct seq_file *m, void *unused)
 
 	while ((v = uffdvram_vram_next(&id))) {
 		seq_printf(m, "pool %u backend %s bytes %llu slots %lu used %ld lost %ld quarantined %ld shared %d draining %d checked %d%s\n",
-			   v->id, v->backend.ops->name, v->backend.bytes,
+			   v->id, v->name, v->backend.bytes,
 			   v->slots.nr, atomic_long_read(&v->slots.used),
 			   atomic_long_read(&v->slots.lost),
 			   atomic_long_read(&v->slots.quarantined), v->shared,

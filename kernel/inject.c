@@ -80,6 +80,7 @@ bool uffdvram_inject(struct uffdvram_site *site)
 	spin_unlock_irqrestore(&inject_lock, flags);
 	return fail;
 }
+EXPORT_SYMBOL_GPL(uffdvram_inject);
 
 static int inject_open(struct inode *inode, struct file *file)
 {

@@ -45,14 +45,19 @@ int uffdvram_ioctl_pool_attach(struct uffdvram_ucmd *ucmd)
 	struct uffdvram_vram *v;
 	int ret;
 
-	ops = uffdvram_backend_find(arg->backend);
-	if (!ops || (arg->flags & ~(ops->flags | POOL_FLAGS_ALL)))
+	ops = uffdvram_backend_get(arg->backend);
+	if (!ops)
 		return -EOPNOTSUPP;
-	if ((arg->flags & UFFDVRAM_POOL_SHARED) && !capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	v = uffdvram_vram_create(ops, arg, ucmd->ctx, &uffdvram_pagemap_ops);
-	if (IS_ERR(v))
+	if (arg->flags & ~(ops->flags | POOL_FLAGS_ALL))
+		v = ERR_PTR(-EOPNOTSUPP);
+	else if ((arg->flags & UFFDVRAM_POOL_SHARED) && !capable(CAP_SYS_ADMIN))
+		v = ERR_PTR(-EPERM);
+	else
+		v = uffdvram_vram_create(ops, arg, ucmd->ctx, &uffdvram_pagemap_ops);
+	if (IS_ERR(v)) {
+		uffdvram_backend_put(ops);
 		return PTR_ERR(v);
+	}
 	ret = uffdvram_vram_reserve_id(v);
 	if (ret) {
 		pool_release(v);

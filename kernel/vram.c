@@ -137,13 +137,16 @@ static void vram_unmap_pages(struct uffdvram_vram *v)
 	release_mem_region(v->res->start, resource_size(v->res));
 }
 
-/* Nobody copies any more. */
+/* Nobody copies any more. The reference on the backend's module goes, too. */
 static void vram_drop(struct uffdvram_vram *v)
 {
+	const struct uffdvram_backend_ops *ops = v->backend.ops;
+
 	if (v->dropped)
 		return;
 	v->dropped = true;
 	uffdvram_backend_detach(&v->backend);
+	uffdvram_backend_put(ops);
 }
 
 /*
@@ -196,7 +199,7 @@ err_uncharge:
 
 /**
  * uffdvram_vram_create() - make a pool that nobody knows yet
- * @ops: the backend
+ * @ops: the backend; the pool, if it is made, has the reference on its module
  * @arg: checked for flags, not for values
  * @owner: the context it belongs to
  * @pgmap_ops: what happens to its pages
@@ -233,6 +236,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	v->owner = owner;
 	uffdvram_backend_init(&v->backend, ops, arg);
 	v->backend.trouble = vram_trouble;
+	strscpy(v->name, ops->name);
 	ret = vram_setup(v, arg, pgmap_ops);
 	if (ret) {
 		/* The backend may have told of trouble meanwhile. */

@@ -34,6 +34,7 @@ struct uffdvram_pool_attach;
  * @reaped: pagemap and backend are gone; protected by @detach
  * @dropped: the backend is gone; protected by @detach
  * @trouble: a bit for each enum uffdvram_trouble that the backend told of
+ * @name: of the backend, which may go before the pool
  * @owner: the context that attached it; only compared, never followed
  * @ref: references on the struct
  * @backend: the memory
@@ -60,6 +61,7 @@ struct uffdvram_vram {
 	bool reaped;
 	bool dropped;
 	unsigned long trouble;
+	char name[8];
 	const void *owner;
 	struct kref ref;
 	struct uffdvram_backend backend;
