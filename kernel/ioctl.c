@@ -75,6 +75,8 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
 		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM |
 				 UFFDVRAM_FEATURE_LINEAR | UFFDVRAM_FEATURE_PCI;
+		if (uffdvram_backend_is_there(UFFDVRAM_BACKEND_NVIDIA))
+			arg->features |= UFFDVRAM_FEATURE_NVIDIA;
 		arg->page_sizes |= PAGE_SIZE;
 	}
 	if (READ_ONCE(uffdvram_open_pid_allowed))

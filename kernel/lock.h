@@ -11,6 +11,7 @@
  *  5. folio locks		taken by the core's migrate_*() with trylock only,
  *				by us on pages that nobody else knows yet
  *  6. page table locks
+ *     event_lock		spinlock, irqs off; who is told of a GPU's trouble (uffdvram-nvidia)
  *  7. uffdvram_slots.lock	spinlock, irqs off; the search for free slots
  *     uffdvram_vram.owners_lock	spinlock; ranges that use a pool
  *     uffdvram_mm.ctxs_lock	spinlock; contexts of an address space

@@ -18,6 +18,9 @@
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue
  *	object	 what has to be freed		inject	 failures on request (tests)
+ *
+ * A module of its own, uffdvram-nvidia, is in backend_nvidia.c and nvidia_*: memory
+ * of GPUs, through the driver of their maker.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>

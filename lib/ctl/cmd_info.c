@@ -21,6 +21,7 @@ static const struct {
 	{ UFFDVRAM_FEATURE_LINEAR, "linear" },
 	{ UFFDVRAM_FEATURE_MMAP, "mmap" },
 	{ UFFDVRAM_FEATURE_PCI, "pci" },
+	{ UFFDVRAM_FEATURE_NVIDIA, "nvidia" },
 };
 #define N_FEATURES (sizeof(features) / sizeof(*features))
 

@@ -103,6 +103,8 @@ static int attach_parse(struct session *s, int argc, char **argv, struct attach 
 	} else if (!strcmp(a->backend, "pci")) {
 		a->opts.backend = UFFDVRAM_BACKEND_PCI;
 		ret = attach_parse_pci(s, argc - 1, argv + 1, a);
+	} else if (!strcmp(a->backend, "nvidia")) {
+		ret = session_usage(s, "pool attach: nvidia: only the program that allocated the GPU's memory can attach it");
 	} else {
 		ret = session_usage(s, "pool attach: no backend \"%s\": there are sim and pci",
 				    a->backend);

@@ -98,6 +98,8 @@ struct uffdvram_info {
 #define UFFDVRAM_FEATURE_MMAP		(1ULL << 6)
 /** UFFDVRAM_FEATURE_PCI - the backend for BARs is built in. */
 #define UFFDVRAM_FEATURE_PCI		(1ULL << 7)
+/** UFFDVRAM_FEATURE_NVIDIA - the module with the backend for NVIDIA's GPUs is loaded. */
+#define UFFDVRAM_FEATURE_NVIDIA		(1ULL << 8)
 
 /**
  * struct uffdvram_open_pid - a context for another, running process
@@ -146,10 +148,17 @@ enum uffdvram_backend_id {
  * UFFDVRAM_BACKEND_PCI: a window of a memory BAR, [@addr, @addr + @bytes). What
  * it holds is overwritten. It takes CAP_SYS_RAWIO.
  *
- * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag),
- * EINVAL (a size, an offset, a window that is not in the BAR), EPERM (SHARED
+ * UFFDVRAM_BACKEND_NVIDIA: memory of an NVIDIA GPU, [@addr, @addr + @bytes) of an
+ * allocation of CUDA's that the calling process made; multiples of 64 KiB. What it
+ * holds is overwritten. It stays until the pool ends, whoever frees it. It takes
+ * the module uffdvram-nvidia, and NVIDIA's open kernel modules, R550 or newer.
+ *
+ * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag; the
+ * module uffdvram-nvidia is not loaded; a GPU or driver that cannot do this), EINVAL
+ * (a size, an offset, a window that is not in the BAR; not the caller's), EPERM (SHARED
  * without CAP_SYS_ADMIN; PCI without CAP_SYS_RAWIO, or locked down), ENXIO (no
- * such function; it has no such memory BAR, or that has no address), EBUSY
+ * such function; it has no such memory BAR, or that has no address; no driver of
+ * NVIDIA's that can be used), EBUSY
  * (another pool has part of the window; a driver has the function, or something
  * else has part of the window, and FORCE is not given), EIO (the function cannot
  * be enabled; the BAR does not hold what is written), ENOMEM (host memory, or
