@@ -122,6 +122,9 @@ unsigned int uffdvram_backend_to_ram(struct uffdvram_backend *b,
 int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int order);
 void uffdvram_backend_lose(struct uffdvram_backend *b);
 
+int uffdvram_pci_init(void);
+void uffdvram_pci_exit(void);
+
 struct dentry *uffdvram_sim_debugfs(struct dentry *parent);
 int uffdvram_sim_flip(struct uffdvram_backend *b, u64 off);
 

@@ -5,8 +5,12 @@
  * A window is claimed in the tree of resources, below its BAR: a driver that
  * comes later finds its BAR taken. With FORCE it may be a driver's already, and
  * there is no claim then; our own list still tells windows of ours apart.
+ *
+ * A function that is removed waits until its pools have let go of it: their pages
+ * come home, or are lost where it does not answer any more.
  */
 #include <linux/capability.h>
+#include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/list.h>
 #include <linux/pci.h>
@@ -21,6 +25,9 @@
 #include "lock.h"
 #include "object.h"
 
+/* What a function that is removed waits for its pages, and then without them. */
+#define PCI_GONE_LIMIT	(10 * HZ)
+
 /* Rank 2. Protects pci_windows, and who enables a function of ours last. */
 static DEFINE_MUTEX(pci_windows_lock);
 static LIST_HEAD(pci_windows);
@@ -28,6 +35,7 @@ static LIST_HEAD(pci_windows);
 /**
  * struct pci_window - one pool's part of a BAR
  * @link: in pci_windows
+ * @b: of the pool
  * @dev: the function, with a reference
  * @res: the part of the address space
  * @claimed: @res is in the tree
@@ -37,6 +45,7 @@ static LIST_HEAD(pci_windows);
  */
 struct pci_window {
 	struct list_head link;
+	struct uffdvram_backend *b;
 	struct pci_dev *dev;
 	struct resource res;
 	bool claimed;
@@ -155,13 +164,23 @@ static void pci_window_disable(struct pci_window *w)
 	pm_runtime_put(&w->dev->dev);
 }
 
+/* Has it been removed since it was found? */
+static bool pci_is_gone(const struct pci_dev *dev, u32 sbdf)
+{
+	struct pci_dev *now = pci_find(sbdf);
+
+	pci_dev_put(now);
+	return now != dev;
+}
+
 static int pci_window_open(struct pci_window *w,
 			   const struct uffdvram_pool_attach *arg)
 {
 	int ret;
 
+	/* Either this sees that it is gone, or pci_notify() sees the window. */
 	mutex_lock(&pci_windows_lock);
-	ret = pci_window_claim(w, arg);
+	ret = pci_is_gone(w->dev, arg->pci_sbdf) ? -ENXIO : pci_window_claim(w, arg);
 	if (ret)
 		goto out;
 	ret = pci_window_enable(w);
@@ -226,6 +245,7 @@ static int pci_attach(struct uffdvram_backend *b,
 	w = object_new(w);
 	if (!w)
 		return -ENOMEM;
+	w->b = b;
 	w->dev = pci_find(arg->pci_sbdf);
 	ret = w->dev ? pci_window_setup(w, arg) : -ENXIO;
 	if (ret) {
@@ -303,3 +323,79 @@ const struct uffdvram_backend_ops uffdvram_backend_pci = {
 	.to_ram = pci_to_ram,
 	.clear = pci_clear,
 };
+
+/* Tells the pools of a function; how many there are. */
+static unsigned int pci_tell(const struct pci_dev *dev, enum uffdvram_trouble what)
+{
+	struct pci_window *w;
+	unsigned int n = 0;
+
+	mutex_lock(&pci_windows_lock);
+	list_for_each_entry(w, &pci_windows, link) {
+		if (w->dev != dev)
+			continue;
+		w->b->trouble(w->b, what);
+		n++;
+	}
+	mutex_unlock(&pci_windows_lock);
+	return n;
+}
+
+/* Until no pool has anything of it any more. */
+static bool pci_wait(const struct pci_dev *dev, enum uffdvram_trouble what)
+{
+	unsigned long end = jiffies + PCI_GONE_LIMIT;
+
+	while (pci_tell(dev, what)) {
+		if (time_after(jiffies, end))
+			return false;
+		msleep(20);
+	}
+	return true;
+}
+
+static void pci_gone(struct pci_dev *dev)
+{
+	if (!pci_device_is_present(dev))
+		pci_tell(dev, UFFDVRAM_TROUBLE_LOST);
+	/* Whoever holds pages for so long loses them: the address may be another's next. */
+	if (pci_wait(dev, UFFDVRAM_TROUBLE_GONE))
+		return;
+	pci_tell(dev, UFFDVRAM_TROUBLE_LOST);
+	if (!pci_wait(dev, UFFDVRAM_TROUBLE_GONE))
+		pci_warn(dev, "uffdvram: removed, and pages that were in it are still in use\n");
+}
+
+static int pci_notify(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct pci_dev *dev = to_pci_dev(data);
+
+	switch (event) {
+	case BUS_NOTIFY_DEL_DEVICE:
+	case BUS_NOTIFY_REMOVED_DEVICE:
+		pci_gone(dev);
+		break;
+	case BUS_NOTIFY_BIND_DRIVER:
+		/* It does not ask us: whatever it does, pages had better be home. */
+		pci_tell(dev, UFFDVRAM_TROUBLE_EVACUATE);
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block pci_notifier = { .notifier_call = pci_notify };
+
+/**
+ * uffdvram_pci_init() - watch functions come and go
+ *
+ * Return: 0 or an errno.
+ */
+int uffdvram_pci_init(void)
+{
+	return bus_register_notifier(&pci_bus_type, &pci_notifier);
+}
+
+void uffdvram_pci_exit(void)
+{
+	bus_unregister_notifier(&pci_bus_type, &pci_notifier);
+}

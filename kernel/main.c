@@ -65,12 +65,17 @@ static int __init uffdvram_init(void)
 	ret = uffdvram_vram_init(uffdvram_evict_work);
 	if (ret)
 		return ret;
-	ret = misc_register(&uffdvram_misc);
+	ret = uffdvram_pci_init();
 	if (ret)
 		goto err_vram;
+	ret = misc_register(&uffdvram_misc);
+	if (ret)
+		goto err_pci;
 	uffdvram_debugfs_init();
 	return 0;
 
+err_pci:
+	uffdvram_pci_exit();
 err_vram:
 	uffdvram_vram_exit();
 	return ret;
@@ -80,6 +85,8 @@ static void __exit uffdvram_exit(void)
 {
 	uffdvram_debugfs_exit();
 	misc_deregister(&uffdvram_misc);
+	/* Idle pools are left at most: their windows need nobody's warning. */
+	uffdvram_pci_exit();
 	uffdvram_vram_exit();
 	uffdvram_watch_exit();
 	/* Owners of slots are freed by RCU. */

@@ -127,9 +127,9 @@ int fz_pool_attach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 		return -EOPNOTSUPP;
 	if (shared && !f->admin)
 		return -EPERM;
-	/* No function of the test VM has a BAR at such numbers. */
+	/* Hardly ever are such numbers those of the BAR that plays VRAM. */
 	if (a->backend == UFFDVRAM_BACKEND_PCI)
-		return FZ_FAILS;
+		return FZ_ANY;
 	if (a->addr || a->pci_sbdf || a->pci_bar)
 		return a->bytes <= POOL_BYTES_MOST ? -EINVAL : FZ_FAILS;
 	if (!a->bytes || a->bytes % PAGE)

@@ -39,7 +39,7 @@ static int attach_at(int fd, uint32_t sbdf, uint32_t bar, uint64_t addr, uint64_
 /* The pools of a context that is closed end a moment later. */
 static bool bar_is_free(void *fd)
 {
-	return attach_at(*(int *)fd, VRAM_SBDF, VRAM_BAR, 0, BAR_VIEW_BYTES) == 0;
+	return attach_at(*(int *)fd, VRAM_SBDF, VRAM_BAR, 0, MIB(32)) == 0;
 }
 
 static int fd_again(int fd)
