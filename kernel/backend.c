@@ -245,8 +245,11 @@ static unsigned int backend_copy(struct uffdvram_backend *b, bool in,
 	unsigned int failed = 0;
 	int idx = srcu_read_lock(&backend_srcu);
 
+	uffdvram_knobs_delay(b);
 	if (!READ_ONCE(b->lost))
 		failed = in ? b->ops->to_vram(b, x, n) : b->ops->to_ram(b, x, n);
+	if (!READ_ONCE(b->lost))
+		failed += uffdvram_knobs_fail(b, in, x, n);
 	if (b->sums && !READ_ONCE(b->lost))
 		failed += backend_check(b, in, x, n);
 	if (READ_ONCE(b->lost))

@@ -125,7 +125,11 @@ void uffdvram_backend_lose(struct uffdvram_backend *b);
 int uffdvram_pci_init(void);
 void uffdvram_pci_exit(void);
 
-struct dentry *uffdvram_sim_debugfs(struct dentry *parent);
-int uffdvram_sim_flip(struct uffdvram_backend *b, u64 off);
+void uffdvram_knobs_delay(const struct uffdvram_backend *b);
+unsigned int uffdvram_knobs_fail(const struct uffdvram_backend *b, bool in,
+				 struct uffdvram_xfer *x, unsigned int n);
+int uffdvram_knobs_flip(struct uffdvram_backend *b, u64 off);
+int uffdvram_knobs_trouble(struct uffdvram_backend *b, enum uffdvram_trouble what);
+struct dentry *uffdvram_knobs_debugfs(struct dentry *parent);
 
 #endif /* _UFFDVRAM_BACKEND_H */

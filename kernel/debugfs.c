@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /sys/kernel/debug/uffdvram: counters, pools, and the knobs of the simulator. */
+/* /sys/kernel/debug/uffdvram: counters, pools, and knobs for tests. */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
@@ -49,7 +49,7 @@ static int knob_flip(struct uffdvram_backend *b, const char *arg)
 	u64 off;
 	int ret = kstrtou64(arg, 0, &off);
 
-	return ret ?: uffdvram_sim_flip(b, off);
+	return ret ?: uffdvram_knobs_flip(b, off);
 }
 
 static int knob_trouble(struct uffdvram_backend *b, const char *arg)
@@ -61,10 +61,7 @@ static int knob_trouble(struct uffdvram_backend *b, const char *arg)
 	};
 	int what = match_string(words, ARRAY_SIZE(words), arg);
 
-	if (what < 0 || b->ops != &uffdvram_backend_sim)
-		return -EINVAL;
-	b->trouble(b, what);
-	return 0;
+	return what < 0 ? -EINVAL : uffdvram_knobs_trouble(b, what);
 }
 
 static int debugfs_turn(debugfs_knob knob, u32 pool, const char *arg)
@@ -109,16 +106,16 @@ static const struct file_operations knob_fops = {
 
 void uffdvram_debugfs_init(void)
 {
-	struct dentry *sim;
+	struct dentry *knobs;
 
 	debugfs_root = debugfs_create_dir("uffdvram", NULL);
 	debugfs_create_file("stats", 0400, debugfs_root, NULL, &stats_fops);
 	debugfs_create_file("pools", 0400, debugfs_root, NULL, &pools_fops);
-	sim = uffdvram_sim_debugfs(debugfs_root);
+	knobs = uffdvram_knobs_debugfs(debugfs_root);
 	uffdvram_inject_debugfs(debugfs_root);
 	/* "POOL OFFSET": flips a bit there. "POOL WORD": its device has trouble. */
-	debugfs_create_file("flip", 0200, sim, knob_flip, &knob_fops);
-	debugfs_create_file("trouble", 0200, sim, knob_trouble, &knob_fops);
+	debugfs_create_file("flip", 0200, knobs, knob_flip, &knob_fops);
+	debugfs_create_file("trouble", 0200, knobs, knob_trouble, &knob_fops);
 }
 
 void uffdvram_debugfs_exit(void)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /*
  * Arming as somebody else: a memory manager for another process, a forked child, an
  * unprivileged user.
@@ -57,7 +58,7 @@ FIXTURE(other)
 
 FIXTURE_SETUP(other)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->child = child_start(monitor_main, NULL);
 	ASSERT_TRUE(child_hear(self->child.fd, &self->addr));

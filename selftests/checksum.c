@@ -76,12 +76,12 @@ static void spoil(data *self, unsigned int page)
 	if (self->pci)
 		self->view[OFF + off] ^= 1;
 	else
-		uv_sim_set("flip", "%u %llu", self->pool, (unsigned long long)off);
+		uv_knob_set("flip", "%u %llu", self->pool, (unsigned long long)off);
 }
 
 FIXTURE_SETUP(checksum)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, file_write(PARAM, variant->param));
 	self->pci = variant->pci;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 240 */
 /*
  * COPY: what cannot be copied is named, what was copied before it is told, and
@@ -59,7 +60,7 @@ TEST_F(copy, lost)
 {
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
-	uv_sim_set("fail_to_ram", "%d", 1);
+	uv_knob_set("fail_to_ram", "%d", 1);
 	EXPECT_EQ(SIGBUS, read_byte(self->mem + 40 * PAGE).signo);
 	fill_pages_as(self->buf, LEN, self->mem, 2);
 	expect_end(_metadata, self, -EHWPOISON, 40);
@@ -230,11 +231,11 @@ TEST_F(copy, device_read_error)
 {
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
-	uv_sim_set("fail_to_ram_every", "%d", 1);
+	uv_knob_set("fail_to_ram_every", "%d", 1);
 	EXPECT_EQ(-EIO, uv_copy(self->fd, 0, self->mem, LEN, self->buf, &self->done));
 	EXPECT_EQ(0, self->done);
-	sim_calm();
-	uv_sim_set("fail_to_ram", "%d", 11);
+	knobs_calm();
+	uv_knob_set("fail_to_ram", "%d", 11);
 	EXPECT_EQ(-EIO, uv_copy(self->fd, 0, self->mem, LEN, self->buf, &self->done));
 	EXPECT_EQ(10 * PAGE, self->done);
 	EXPECT_EQ(-1, check_pages_as(self->buf, self->done, self->mem, 1));
@@ -253,7 +254,7 @@ TEST_F(copy, device_write_error)
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
 	fill_pages_as(self->buf, LEN, self->mem, 2);
-	uv_sim_set("fail_to_vram", "%d", 41);
+	uv_knob_set("fail_to_vram", "%d", 41);
 	EXPECT_EQ(-EIO, uv_copy(self->fd, WRITE, self->mem, LEN, self->buf, &self->done));
 	EXPECT_EQ(40 * PAGE, self->done);
 	EXPECT_EQ(lost + 1, uv_stat("slots_lost"));

@@ -21,7 +21,7 @@ FIXTURE(copy)
 
 FIXTURE_SETUP(copy)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
@@ -33,7 +33,7 @@ FIXTURE_SETUP(copy)
 
 FIXTURE_TEARDOWN(copy)
 {
-	sim_calm();
+	knobs_calm();
 	munmap(self->mem, LEN);
 	munmap(self->buf, LEN);
 	close(self->fd);

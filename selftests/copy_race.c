@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * COPY while everything else goes on: no write is lost, no read is wrong, no
@@ -147,9 +148,9 @@ TEST_F(copy, pages_move_meanwhile)
 	r[WORKERS].once = move_in;
 	r[WORKERS + 1].once = move_out;
 	r[WORKERS + 2].once = read_all;
-	uv_sim_set("delay_us", "%d", 100);
+	uv_knob_set("delay_us", "%d", 100);
 	ASSERT_EQ(0, threads_run(ALL, racer_run, r, sizeof(*r)));
-	sim_calm();
+	knobs_calm();
 	report(_metadata, r, ALL);
 	for (i = 0; i < ARRAY_SIZE(met); i++) {
 		TH_LOG("%s: %llu", met[i], (unsigned long long)(uv_stat(met[i]) - before[i]));
@@ -240,9 +241,9 @@ TEST_F(copy, memory_changes_meanwhile)
 				       .end = end, .buf = map_small(LEN),
 				       .once = i < 3 ? copy_holes : change_memory };
 	r[3].once = move_in;
-	uv_sim_set("delay_us", "%d", 50);
+	uv_knob_set("delay_us", "%d", 50);
 	ASSERT_EQ(0, threads_run(5, racer_run, r, sizeof(*r)));
-	sim_calm();
+	knobs_calm();
 	report(_metadata, r, 5);
 	EXPECT_LT(0, r[0].version[0] + r[1].version[0] + r[2].version[0]);
 	EXPECT_TRUE(words_known(self->mem, self->mem, LEN));
@@ -330,7 +331,7 @@ static void goes_meanwhile(struct __test_metadata *_metadata, bool detach)
 	ASSERT_EQ(0, uv_register(fd, mem, LEN, pool, &range));
 	fill_pages(mem, LEN, 0);
 	ASSERT_EQ(PAGES, move_all(fd, mem, LEN, 0, NULL));
-	uv_sim_set("delay_us", "%d", 300);
+	uv_knob_set("delay_us", "%d", 300);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, racer_run, &r[i]));
 	sleep_ms(100);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 240 */
 /*
  * COPY of memory that somebody watches: userfaultfd is asked for missing pages
@@ -172,10 +173,10 @@ static bool discard_copied(struct __test_metadata *_metadata, struct copier *c, 
 	fill_pages(other, PAGE, 2);
 	fill_pages_as(c->buf, PAGE, c->addr, 3);
 	ASSERT_EQ(1, uv_to_vram(c->fd, c->addr, PAGE));
-	uv_sim_set("delay_us", "%d", 2000000);
+	uv_knob_set("delay_us", "%d", 2000000);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, c));
 	sleep_ms(500);
-	sim_calm();
+	knobs_calm();
 	ASSERT_EQ(0, madvise(c->addr, PAGE, MADV_DONTNEED));
 	ASSERT_EQ(0, uv_migrate(c->fd, other, PAGE, 0, &m));
 	kept = m.stayed[UFFDVRAM_STAY_NO_SLOT] == 1;
@@ -234,11 +235,11 @@ TEST_F(copy, slow_copies_are_interruptible)
 		fill_pages_as(c.buf, c.len, c.addr, 2);
 		ASSERT_EQ(0, uv_register(self->fd, c.addr, c.len, self->pool, &range));
 		ASSERT_EQ(c.len / PAGE, move_all(self->fd, c.addr, c.len, 0, NULL));
-		uv_sim_set("delay_us", "%d", 200000);	/* 16 batches: 3 s */
+		uv_knob_set("delay_us", "%d", 200000);	/* 16 batches: 3 s */
 		ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, &c));
 		sleep_ms(500);
 		interrupt(_metadata, thread, &c);
-		sim_calm();
+		knobs_calm();
 		EXPECT_EQ(-EINTR, c.ret);
 		EXPECT_LT(0, c.done);
 		EXPECT_GT(c.len, c.done);
@@ -396,7 +397,7 @@ static int copy_until_killed(int sock, void *arg)
 			 uffd_register(uffd, c.addr, c.len, UFFDIO_REGISTER_MODE_MISSING)))
 		return 3;
 	if (!v->armed)
-		uv_sim_set("delay_us", "%d", 50000);
+		uv_knob_set("delay_us", "%d", 50000);
 	for (i = 0; i < 3; i++) {
 		pthread_t thread;
 
@@ -427,7 +428,7 @@ TEST_F(copy, killed)
 		start = now_ms();
 		child_kill(&c);
 		EXPECT_GT(8000, now_ms() - start);
-		sim_calm();
+		knobs_calm();
 		EXPECT_TRUE(uv_wait_slots(0)) TH_LOG("case %zu", i);
 	}
 }

@@ -75,7 +75,7 @@ FIXTURE_SETUP(ctl)
 {
 	uint64_t addr;
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->target = child_start(target_main, NULL);
 	ASSERT_TRUE(child_hear(self->target.fd, &addr));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 240 */
 /*
  * Events: what a context tells by read and poll, in order, and when it lost some.
@@ -28,7 +29,7 @@ FIXTURE_SETUP(event)
 	struct uffdvram_range_register arg = { .size = sizeof(arg), .len = LEN,
 					       .flags = UFFDVRAM_RANGE_FAULT_EVENTS };
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
@@ -185,10 +186,10 @@ TEST_F(event, silence)
 	munmap(buf, LEN);
 	expect_quiet(_metadata, self->fd);
 
-	uv_sim_set("delay_us", "%d", 20000);
+	uv_knob_set("delay_us", "%d", 20000);
 	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
 	touch_down(self->mem, PAGES);
-	sim_calm();
+	knobs_calm();
 	munmap(self->mem, LEN);
 	expect_quiet(_metadata, self->fd);
 }

@@ -53,7 +53,7 @@ FIXTURE_SETUP(fail)
 {
 	cpu_set_t cpu;
 
-	sim_calm();
+	knobs_calm();
 	/* On one CPU no other one's LRU batch makes a page look pinned. */
 	CPU_ZERO(&cpu);
 	CPU_SET(0, &cpu);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * The CPU touches pages that live in VRAM: they come home with the right
@@ -308,7 +309,7 @@ TEST_F(vram, slow_device)
 		t[k] = (struct toucher){ &barrier, mem + k % 2 * PAGE, 1, k, 0 };
 		ASSERT_EQ(0, pthread_create(&thread[k], NULL, read_first, &t[k]));
 	}
-	uv_sim_set("delay_us", "%d", DELAY_MS * 1000);
+	uv_knob_set("delay_us", "%d", DELAY_MS * 1000);
 	start = now_ms();
 	pthread_barrier_wait(&barrier);
 	for (calls = 0; now_ms() - start < 4 * DELAY_MS; calls++) {
@@ -356,7 +357,7 @@ static int wait_for_data(int fd, void *arg)
 		if (pthread_create(&thread[k], NULL, read_first, &t[k]))
 			return 3;
 	}
-	uv_sim_set("delay_us", "%d", 1000000);
+	uv_knob_set("delay_us", "%d", 1000000);
 	pthread_barrier_wait(&barrier);
 	child_tell(fd, 1);
 	for (k = 0; k < THREADS; k++)
@@ -375,7 +376,7 @@ TEST_F(vram, killed_while_waiting)
 	start = now_ms();
 	child_kill(&c);
 	EXPECT_GT(6000, now_ms() - start);
-	sim_calm();
+	knobs_calm();
 	EXPECT_TRUE(uv_wait_slots(0));
 }
 
@@ -410,7 +411,7 @@ TEST_F(vram, copy_fails_in_a_fault)
 	ASSERT_EQ(0, uv_register(self->fd, mem, 16 * PAGE, self->pool, NULL));
 	fill_pages(mem, 16 * PAGE, 7);
 	ASSERT_EQ(16, move_all(self->fd, mem, 16 * PAGE, 0, NULL));
-	uv_sim_set("fail_to_ram", "%d", 1);
+	uv_knob_set("fail_to_ram", "%d", 1);
 	expect_lost(_metadata, lost, 100);
 	EXPECT_EQ(1, uv_stat("slots_lost") - count);
 	for (i = 0; i < 5; i++)
@@ -446,7 +447,7 @@ TEST_F(vram, faults_without_a_range)
 	ASSERT_EQ(0, uv_register(self->fd, mem, 32 * PAGE, self->pool, &range));
 	fill_pages(mem, 32 * PAGE, 8);
 	ASSERT_EQ(32, move_all(self->fd, mem, 32 * PAGE, 0, NULL));
-	uv_sim_set("fail_to_ram", "%d", 1);
+	uv_knob_set("fail_to_ram", "%d", 1);
 	expect_lost(_metadata, mem + PAGE, 0);
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
 	EXPECT_EQ(-1, check_pages(mem, PAGE, 8));

@@ -37,7 +37,7 @@ FIXTURE(fuzz)
 FIXTURE_SETUP(fuzz)
 {
 	ASSERT_EQ(0, fz_man_read(MANUAL));
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->shm = mmap(NULL, sizeof(*self->shm), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -90,7 +90,7 @@ FIXTURE_SETUP(kvm)
 
 	if (vcpu_new(&self->vcpu))
 		SKIP(return, "no /dev/kvm");
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
@@ -106,7 +106,7 @@ FIXTURE_SETUP(kvm)
 
 FIXTURE_TEARDOWN(kvm)
 {
-	sim_calm();
+	knobs_calm();
 	vcpu_free(&self->vcpu);
 	munmap(self->mem, MEM);
 	close(self->fd);
@@ -235,7 +235,7 @@ TEST_F(kvm, lost_page)
 	ASSERT_EQ(1, run_round(_metadata, &self->vcpu, &bus_seen));
 	ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
 	/* The first page that comes home is the code's. */
-	uv_sim_set("fail_to_ram", "%d", 1000);
+	uv_knob_set("fail_to_ram", "%d", 1000);
 	for (again = 0; again < 3; again++) {
 		bus_seen = 0;
 		ASSERT_EQ(-1, run_round(_metadata, &self->vcpu, &bus_seen));

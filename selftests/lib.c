@@ -31,7 +31,7 @@ FIXTURE_SETUP(lib)
 	};
 	struct uffdvram_range_opts ropts = { .size = sizeof(ropts) };
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->moved.size = sizeof(self->moved);
 	self->res.size = sizeof(self->res);

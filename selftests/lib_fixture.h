@@ -40,7 +40,7 @@ FIXTURE_SETUP(armed)
 	};
 	struct uffdvram_range_opts ropts = { .size = sizeof(ropts) };
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->mem = map_small(LEN);
 	self->data = map_small(LEN);
@@ -56,7 +56,7 @@ FIXTURE_SETUP(armed)
 
 FIXTURE_TEARDOWN(armed)
 {
-	sim_calm();
+	knobs_calm();
 	uffdvram_close(self->ctx);
 	munmap(self->mem, LEN);
 	munmap(self->data, LEN);

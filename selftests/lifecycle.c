@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /*
  * How contexts and processes end while pages live in VRAM: close, exit, kill,
  * exec, fork. No byte is lost, no slot stays taken.
@@ -51,7 +52,7 @@ FIXTURE_SETUP(life)
 
 FIXTURE_TEARDOWN(life)
 {
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	close(self->fd);
 	munmap(self->mem, LEN);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
@@ -83,11 +84,11 @@ TEST_F(life, close)
 /* Reading orphans while the worker is about to bring them. */
 TEST_F(life, read_after_close)
 {
-	uv_sim_set("delay_us", "20000");
+	uv_knob_set("delay_us", "20000");
 	close(self->fd);
 	EXPECT_EQ(-1, check_pages(self->mem + LEN / 2, LEN / 2, 1));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	expect_home(_metadata, self->keeper, self->mem);
 	self->fd = uv_open();
@@ -98,12 +99,12 @@ TEST_F(life, close_does_not_wait)
 {
 	uint64_t begin;
 
-	uv_sim_set("delay_us", "1000000");
+	uv_knob_set("delay_us", "1000000");
 	begin = now_ms();
 	close(self->fd);
 	EXPECT_GT(900, now_ms() - begin);
 	EXPECT_LT(self->slots, uv_slots_in_use());
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	expect_home(_metadata, self->keeper, self->mem);
 	self->fd = uv_open();
@@ -176,11 +177,11 @@ TEST_F(life, kill_while_it_moves)
 	for (int i = 0; i < 10; i++) {
 		struct child c = holder(_metadata, self, variant->shared);
 
-		uv_sim_set("delay_us", "2000");
+		uv_knob_set("delay_us", "2000");
 		EXPECT_EQ(1, child_step(&c, END_MOVE));
 		sleep_ms(7 * i);
 		child_kill(&c);
-		uv_sim_set("delay_us", "0");
+		uv_knob_set("delay_us", "0");
 		EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
 	}
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
@@ -300,12 +301,12 @@ TEST_F(life, fork_and_parent_unmaps)
  */
 TEST_F(life, munmap_while_the_worker_copies)
 {
-	uv_sim_set("delay_us", "400000");
+	uv_knob_set("delay_us", "400000");
 	close(self->fd);
 	sleep_ms(100);
 	EXPECT_EQ(0, munmap(self->mem, LEN));
 	EXPECT_TRUE(uv_wait_slots(self->slots));
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	self->fd = uv_open();
 	self->mem = map_small(LEN);
 }
@@ -321,7 +322,7 @@ static int exit_while_copied(int sock, void *arg)
 	if ((!pool && uv_attach(fd, MIB(2), 0, &pool)) ||
 	    uv_register(fd, mem, LEN, pool, NULL) || uv_to_vram(fd, mem, LEN) != PAGES)
 		return 1;
-	uv_sim_set("delay_us", "400000");
+	uv_knob_set("delay_us", "400000");
 	close(fd);
 	sleep_ms(100);
 	return 0;
@@ -333,7 +334,7 @@ TEST_F(life, exit_while_the_worker_copies)
 
 	EXPECT_EQ(0, run_child(exit_while_copied, &pool));
 	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES));
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 240 */
 /*
  * Linear ranges: each page in VRAM lives in the slot at its offset in the window,
@@ -30,7 +31,7 @@ static int reg_linear(int fd, const void *addr, size_t len, uint32_t pool, uint6
 
 static void flip(uint32_t pool, uint64_t off)
 {
-	uv_sim_set("flip", "%u %llu", pool, (unsigned long long)off);
+	uv_knob_set("flip", "%u %llu", pool, (unsigned long long)off);
 }
 
 /* Some byte of a page, another one for each. */
@@ -73,11 +74,11 @@ FIXTURE(linear)
 
 FIXTURE_SETUP(linear)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, uv_attach(self->fd, SLOTS * PAGE, 0, &self->pool));
+	ASSERT_EQ(0, uv_attach(self->fd, SLOTS * PAGE, UFFDVRAM_POOL_UNCHECKED, &self->pool));
 	self->mem = map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, reg_linear(self->fd, self->mem, LEN, self->pool, OFF, &self->range));
@@ -85,7 +86,7 @@ FIXTURE_SETUP(linear)
 
 FIXTURE_TEARDOWN(linear)
 {
-	sim_calm();
+	knobs_calm();
 	file_write(QUOTA, "0");
 	munmap(self->mem, LEN);
 	close(self->fd);
@@ -280,7 +281,7 @@ TEST_F(linear, busy_slots)
 	ASSERT_NE(MAP_FAILED, mmap(self->mem + 5 * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED |
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	fill_pages(self->mem + 5 * PAGE, PAGE, 2);
-	uv_sim_set("fail_to_ram", "%d", 1);
+	uv_knob_set("fail_to_ram", "%d", 1);
 	EXPECT_EQ(PAGES - 1, move_all(self->fd, self->mem, LEN, 0, &m));
 	EXPECT_EQ(1, m.stayed[UFFDVRAM_STAY_SLOT_BUSY]);
 	EXPECT_EQ(ADDR(self->mem) + 5 * PAGE, m.first[UFFDVRAM_STAY_SLOT_BUSY]);
@@ -326,10 +327,10 @@ TEST_F(linear, astray_and_held)
 		ASSERT_EQ(page, mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, page));
 		ASSERT_EQ(other, mmap(other, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE |
 				      MAP_ANONYMOUS, -1, 0));
-		uv_sim_set("delay_us", "%d", 2000000);
+		uv_knob_set("delay_us", "%d", 2000000);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, read_page, &r));
 		sleep_ms(500);
-		sim_calm();
+		knobs_calm();
 		ASSERT_EQ(0, uv_migrate(self->fd, page, PAGE, 0, &m));
 		pthread_join(thread, NULL);
 		EXPECT_EQ(0, r.ret);
@@ -353,11 +354,11 @@ TEST_F(linear, window_taken_over)
 
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
 	fill_pages(next, LEN, 2);
-	uv_sim_set("delay_us", "%d", 20000);	/* the worker is slow */
+	uv_knob_set("delay_us", "%d", 20000);	/* the worker is slow */
 	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
 	ASSERT_EQ(0, reg_linear(self->fd, next, LEN, self->pool, OFF, NULL));
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, next, LEN));
-	sim_calm();
+	knobs_calm();
 	EXPECT_EQ(0, misplaced(self->fd, self->pool, next, LEN, OFF));
 	EXPECT_EQ(PAGES, uv_slots_in_use());
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
@@ -374,7 +375,7 @@ TEST_F(linear, quota)
 	int i;
 
 	ASSERT_EQ(0, file_write(QUOTA, "48"));
-	ASSERT_EQ(0, uv_attach(self->fd, SLOTS * PAGE, 0, &pool));
+	ASSERT_EQ(0, uv_attach(self->fd, SLOTS * PAGE, UFFDVRAM_POOL_UNCHECKED, &pool));
 	EXPECT_EQ(-EDQUOT, reg_linear(self->fd, other, 17 * PAGE, pool, 0, NULL));
 	/* What is refused, or given up, is not paid for: at once. */
 	for (i = 0; i < 20; i++) {
@@ -420,7 +421,7 @@ TEST_F(linear, long_range)
 	char *mem = map_small(N * PAGE);
 	uint32_t pool;
 
-	ASSERT_EQ(0, uv_attach(self->fd, MIB(4), 0, &pool));
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(4), UFFDVRAM_POOL_UNCHECKED, &pool));
 	fill_pages(mem, N * PAGE, 3);
 	ASSERT_EQ(0, mprotect(mem + 100 * PAGE, 90 * PAGE, PROT_READ));
 	ASSERT_EQ(0, reg_linear(self->fd, mem, N * PAGE, pool, 300 * PAGE, NULL));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * Locks: no user memory is touched while one is held, and everything that a
@@ -252,14 +253,14 @@ TEST_F(vram, closed_during_migrate)
 	ASSERT_EQ(0, uv_attach(l.fd, MIB(8), 0, &pool));
 	ASSERT_EQ(0, uv_register(l.fd, l.mem, l.len, pool, NULL));
 	fill_pages(l.mem, l.len, 3);
-	uv_sim_set("delay_us", "%d", 30000);
+	uv_knob_set("delay_us", "%d", 30000);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, move_long, &l));
 	sleep_ms(100);
 	start = now_ms();
 	EXPECT_EQ(0, close(l.fd));
 	EXPECT_GT(3000, now_ms() - start);
 	pthread_join(thread, NULL);
-	sim_calm();
+	knobs_calm();
 	EXPECT_EQ(0, l.ret);
 	EXPECT_EQ(l.len, l.m.done);
 	EXPECT_TRUE(sum_ok(l.mem, l.len, &l.m));
@@ -279,13 +280,13 @@ TEST_F(vram, detached_during_migrate)
 	l.mem = map_small(l.len);
 	ASSERT_EQ(0, uv_register(self->fd, l.mem, l.len, self->pool, NULL));
 	fill_pages(l.mem, l.len, 4);
-	uv_sim_set("delay_us", "%d", 30000);
+	uv_knob_set("delay_us", "%d", 30000);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, move_long, &l));
 	sleep_ms(100);
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, &left));
 	EXPECT_EQ(0, left);
 	pthread_join(thread, NULL);
-	sim_calm();
+	knobs_calm();
 	EXPECT_TRUE(l.ret == -ENODEV || !l.ret) TH_LOG("MIGRATE said %d", l.ret);
 	EXPECT_TRUE(sum_ok(l.mem, l.len, &l.m));
 	EXPECT_EQ(0, uv_in_vram(self->fd, l.mem, l.len));
@@ -306,7 +307,7 @@ static int move_and_leave(int sock, void *arg)
 	    uv_register(l.fd, l.mem, l.len, pool, NULL))
 		return 1;
 	fill_pages(l.mem, l.len, 5);
-	uv_sim_set("delay_us", "%d", 30000);
+	uv_knob_set("delay_us", "%d", 30000);
 	for (i = 0; i < 3; i++)
 		if (pthread_create(&thread[i], NULL, move_long, &l))
 			return 2;
@@ -337,7 +338,7 @@ TEST_F(vram, exit_and_kill_during_migrate)
 			child_kill(&c);
 		}
 		EXPECT_GT(8000, now_ms() - start);
-		sim_calm();
+		knobs_calm();
 		EXPECT_TRUE(uv_wait_slots(0)) TH_LOG("round %d", round);
 	}
 }

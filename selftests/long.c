@@ -69,7 +69,7 @@ FIXTURE_SETUP(long)
 {
 	struct job *j;
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	j = mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, j);

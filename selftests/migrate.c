@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * MIGRATE: pages go to VRAM and come back, and each is accounted for.
@@ -406,14 +407,14 @@ TEST_F(vram, interrupted)
 	ASSERT_EQ(0, sigaction(SIGALRM, &alarm_action, NULL));
 	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, NULL));
 	fill_pages(mem, len, 13);
-	uv_sim_set("delay_us", "%d", 50000);
+	uv_knob_set("delay_us", "%d", 50000);
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
 	ASSERT_EQ(-EINTR, uv_migrate(self->fd, mem, len, 0, &m));
 	EXPECT_LT(0, m.done);
 	EXPECT_GT(len, m.done);
 	EXPECT_TRUE(sum_ok(mem, len, &m));
 	EXPECT_EQ(m.moved, uv_in_vram(self->fd, mem, len));
-	sim_calm();
+	knobs_calm();
 	ASSERT_EQ((len - m.done) / PAGE,
 		  move_all(self->fd, mem + m.done, len - m.done, 0, NULL));
 	EXPECT_EQ(-1, check_pages(mem, len, 13));

@@ -57,7 +57,7 @@ FIXTURE_TEARDOWN(module)
 	if (access(UFFDVRAM_DEVICE, F_OK)) {
 		EXPECT_EQ(0, load());
 	}
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	EXPECT_EQ(0, uv_slots_in_use());
 }
 
@@ -73,11 +73,11 @@ TEST_F(module, stays_while_it_is_used)
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	/* Without a descriptor there are the slots, until the worker is done. */
-	uv_sim_set("delay_us", "300000");
+	uv_knob_set("delay_us", "300000");
 	close(self->fd);
 	ASSERT_LT(0, uv_slots_in_use());
 	ASSERT_EQ(-EWOULDBLOCK, unload());
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	EXPECT_TRUE(wait_until(unloads, NULL, 15000));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	EXPECT_EQ(-ENOENT, uv_open());

@@ -39,7 +39,7 @@ static char *map_node(int fd, size_t len)
 
 FIXTURE_SETUP(node)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);

@@ -30,7 +30,7 @@ FIXTURE(nvidia)
 
 FIXTURE_SETUP(nvidia)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, module_load("nvidia-stub"));
 	ASSERT_EQ(0, module_load("uffdvram-nvidia"));

@@ -40,7 +40,7 @@ FIXTURE(oom)
 
 FIXTURE_SETUP(oom)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);

@@ -59,7 +59,7 @@ FIXTURE(pci)
 
 FIXTURE_SETUP(pci)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);

@@ -101,8 +101,8 @@ FIXTURE_SETUP(pool)
 
 FIXTURE_TEARDOWN(pool)
 {
-	uv_sim_set("delay_us", "0");
-	uv_sim_set("fail_to_ram", "0");
+	uv_knob_set("delay_us", "0");
+	uv_knob_set("fail_to_ram", "0");
 	close(self->fd);
 	close(self->other);
 	munmap(self->mem, LEN);
@@ -422,7 +422,7 @@ TEST_F(pool, detach_with_a_copy_error)
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &pool));
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, pool, NULL));
 	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
-	uv_sim_set("fail_to_ram", "10");
+	uv_knob_set("fail_to_ram", "10");
 	ASSERT_EQ(0, uv_detach(self->fd, pool, 0, NULL));
 	for (char *p = self->mem; p < self->mem + LEN; p += PAGE) {
 		struct sigbus s = read_byte(p);
@@ -476,7 +476,7 @@ TEST_F(pool, two_detach_at_once)
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &d.pool));
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, d.pool, NULL));
 	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
-	uv_sim_set("delay_us", "200000");
+	uv_knob_set("delay_us", "200000");
 	ASSERT_EQ(0, pthread_create(&thread, NULL, detach_thread, &d));
 	EXPECT_TRUE(wait_until(pool_draining, &d.pool, 5000));
 	ret = uv_detach(self->fd, d.pool, 0, NULL);
@@ -507,11 +507,11 @@ TEST_F(pool, detach_can_be_killed)
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, d.pool, NULL));
 	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
 	/* The child calls with our descriptor. */
-	uv_sim_set("delay_us", "100000");
+	uv_knob_set("delay_us", "100000");
 	c = child_start(detach_for_ever, &d);
 	EXPECT_TRUE(wait_until(pool_draining, &d.pool, 5000));
 	child_kill(&c);
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	/* What it began can be ended, by whoever still has the descriptor. */
 	EXPECT_EQ(0, uv_detach(self->fd, d.pool, 0, NULL));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));

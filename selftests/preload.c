@@ -77,7 +77,7 @@ FIXTURE(shim)
 
 FIXTURE_SETUP(shim)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(32), UFFDVRAM_POOL_SHARED, &self->pool));
@@ -172,7 +172,7 @@ TEST(a_pool_of_its_own)
 {
 	struct said said;
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_EQ(0, under_shim(&said, "UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100 "
 				"UFFDVRAM_PRELOAD_POOL=8M", "exit"));
 	EXPECT_EQ(3, said.lines);

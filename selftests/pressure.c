@@ -20,7 +20,7 @@ FIXTURE(pressure)
 
 FIXTURE_SETUP(pressure)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	self->other = uv_open();

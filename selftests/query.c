@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* QUERY: where each page lives, exactly, piece by piece, for any address. */
 #include "kselftest_harness.h"
 
@@ -33,7 +34,7 @@ FIXTURE_SETUP(query)
 
 FIXTURE_TEARDOWN(query)
 {
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	close(self->fd);
 	munmap(self->mem, LEN);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
@@ -286,10 +287,10 @@ TEST_F(query, unregistered_pages_in_vram)
 	ASSERT_EQ(0, uv_register(self->fd, mem, len, self->pool, &range));
 	ASSERT_EQ(256, uv_to_vram(self->fd, mem, len));
 	/* The worker brings home some at a time, too slowly for us to miss the rest. */
-	uv_sim_set("delay_us", "300000");
+	uv_knob_set("delay_us", "300000");
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
 	EXPECT_LT(0, uv_in_vram(self->fd, mem, len));
-	uv_sim_set("delay_us", "0");
+	uv_knob_set("delay_us", "0");
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	EXPECT_EQ(0, uv_in_vram(self->fd, mem, len));
 	EXPECT_EQ(-1, check_pages(mem, len, 2));
@@ -339,7 +340,7 @@ TEST_F(query, lost_pages_are_poison)
 	char map[PAGES + 1];
 
 	make(_metadata, self->fd, self->mem, "VVVV");
-	uv_sim_set("fail_to_ram", "1");
+	uv_knob_set("fail_to_ram", "1");
 	EXPECT_EQ(SIGBUS, read_byte(self->mem + 2 * PAGE).signo);
 	ASSERT_EQ(0, query(self->fd, self->mem, LEN, self->vec, &q));
 	map_of(&q, self->vec, map);

@@ -26,7 +26,7 @@ FIXTURE(quota)
 
 FIXTURE_SETUP(quota)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, file_write(SWITCH, "32"));
 	self->fd = uv_open();
@@ -42,7 +42,7 @@ FIXTURE_TEARDOWN(quota)
 {
 	struct uffdvram_migrate m;
 
-	sim_calm();
+	knobs_calm();
 	fill_pages(self->mem, LEN, 1);
 	EXPECT_TRUE(uv_wait_slots(0));
 	EXPECT_EQ(0, file_write(SWITCH, "32"));
@@ -180,10 +180,10 @@ TEST_F(quota, orphans)
 	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, &range));
 	fill_pages(mem, LEN, 2);
 	ASSERT_EQ(QUOTA, uv_to_vram(self->fd, mem, QUOTA * PAGE));
-	uv_sim_set("delay_us", "%d", 300000);	/* for the worker */
+	uv_knob_set("delay_us", "%d", 300000);	/* for the worker */
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
 	ASSERT_GE(4, uv_to_vram(self->fd, self->mem, LEN));
-	sim_calm();
+	knobs_calm();
 	ASSERT_EQ(0, uv_to_ram(self->fd, self->mem, LEN) - PAGES);
 	EXPECT_TRUE(uv_wait_slots(0));
 	EXPECT_EQ(QUOTA, move_all(self->fd, self->mem, LEN, 0, NULL));
@@ -213,15 +213,15 @@ TEST_F(quota, failures)
 	struct uffdvram_migrate m;
 	int i;
 
-	uv_sim_set("fail_to_vram_every", "%d", 3);
+	uv_knob_set("fail_to_vram_every", "%d", 3);
 	for (i = 0; i < 5; i++) {
 		ASSERT_EQ(0, uv_migrate(self->fd, self->mem, LEN, 0, &m));
 		EXPECT_LT(0, m.stayed[UFFDVRAM_STAY_COPY_FAILED]);
 		ASSERT_EQ(PAGES, uv_to_ram(self->fd, self->mem, LEN));
 	}
-	sim_calm();
+	knobs_calm();
 	ASSERT_EQ(QUOTA, move_all(self->fd, self->mem, LEN, 0, NULL));
-	uv_sim_set("fail_to_ram", "%d", 1);
+	uv_knob_set("fail_to_ram", "%d", 1);
 	EXPECT_EQ(SIGBUS, read_byte(self->mem).signo);
 	EXPECT_EQ(QUOTA, uv_slots_in_use());
 	EXPECT_EQ(QUOTA - 1, uv_in_vram(self->fd, self->mem, LEN));

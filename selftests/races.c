@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 600 */
 /*
  * Races: each of our calls against what the kernel does to memory (see
@@ -220,7 +221,7 @@ FIXTURE_SETUP(races)
 {
 	struct field *f = &self->f;
 
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->ms = 100;
 	f->fds[0] = f->fds[1] = -1;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * uffdvram_find() and uffdvram_sigbus_decode(): what a signal means, asked by its
@@ -75,7 +76,7 @@ TEST_F(armed, installed_poison)
 TEST_F(armed, a_lost_page)
 {
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
-	uv_sim_set("fail_to_ram", "1");
+	uv_knob_set("fail_to_ram", "1");
 	ASSERT_TRUE(read_traps(self->ctx, self->mem + LEN - 1));
 	EXPECT_EQ(0, seen.ret);
 	EXPECT_EQ(UFFDVRAM_SIGBUS_POISON, seen.bus.kind);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * Nothing leaks: a slot that is handed to another owner holds no byte of the
@@ -28,7 +29,7 @@ FIXTURE(stale)
 
 FIXTURE_SETUP(stale)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_GE(self->fd, 0);
@@ -37,7 +38,7 @@ FIXTURE_SETUP(stale)
 
 FIXTURE_TEARDOWN(stale)
 {
-	sim_calm();
+	knobs_calm();
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
 	close(self->fd);
 	EXPECT_TRUE(uv_wait_slots(0));
@@ -69,9 +70,9 @@ static int owner(int sock, void *arg)
 
 	if (!mem)
 		return 1;
-	uv_sim_set("fail_to_vram_every", "%d", o->fail_every);
+	uv_knob_set("fail_to_vram_every", "%d", o->fail_every);
 	moved = move_all(fd, mem, POOL, 0, NULL);
-	uv_sim_set("fail_to_vram_every", "0");
+	uv_knob_set("fail_to_vram_every", "0");
 	/* Where the count of failures begins is not known: one more or less. */
 	if (o->fail_every ? labs(SLOTS - SLOTS / o->fail_every - moved) > 1 : moved != SLOTS)
 		return 2;
@@ -213,7 +214,7 @@ TEST_F(stale, after_lost_pages)
 
 	ASSERT_NE(NULL, mem);
 	ASSERT_EQ(SLOTS, move_all(self->fd, mem, POOL, 0, NULL));
-	uv_sim_set("fail_to_ram_every", "%d", 16);
+	uv_knob_set("fail_to_ram_every", "%d", 16);
 	for (i = 0; i < POOL; i += PAGE) {
 		struct sigbus bus = read_byte(mem + i);
 
@@ -221,7 +222,7 @@ TEST_F(stale, after_lost_pages)
 		if (!bus.signo)
 			ASSERT_EQ(0xa5, bus.value);
 	}
-	sim_calm();
+	knobs_calm();
 	EXPECT_EQ(SLOTS / 16, lost);
 	munmap(mem, POOL);
 	ASSERT_TRUE(run_heir(self->pool, &zero, &dirty));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * Pages that MIGRATE leaves where they are: each for the right cause, at the
@@ -209,7 +210,7 @@ TEST_F(vram, copy_to_vram_fails)
 
 	ASSERT_EQ(0, uv_register(self->fd, mem, 96 * PAGE, self->pool, NULL));
 	fill_pages(mem, 96 * PAGE, 6);
-	uv_sim_set("fail_to_vram", "%d", 5);
+	uv_knob_set("fail_to_vram", "%d", 5);
 	ASSERT_EQ(95, move_all(self->fd, mem, 96 * PAGE, 0, &m));
 	expect_stayed(_metadata, &m, UFFDVRAM_STAY_COPY_FAILED, 1, mem + 4 * PAGE);
 	EXPECT_EQ(UFFDVRAM_STATE_PRESENT, state_of(self->fd, mem + 4 * PAGE));
@@ -218,12 +219,12 @@ TEST_F(vram, copy_to_vram_fails)
 	EXPECT_EQ(96, move_all(self->fd, mem, 96 * PAGE, 0, NULL));
 	EXPECT_EQ(-1, check_pages(mem, 96 * PAGE, 6));
 
-	uv_sim_set("fail_to_vram_every", "%d", 3);
+	uv_knob_set("fail_to_vram_every", "%d", 3);
 	ASSERT_EQ(64, move_all(self->fd, mem, 96 * PAGE, 0, &m));
 	EXPECT_EQ(32, m.stayed[UFFDVRAM_STAY_COPY_FAILED]);
 	EXPECT_EQ(-1, check_pages(mem, 96 * PAGE, 6));
 	/* Every single one fails. */
-	uv_sim_set("fail_to_vram_every", "%d", 1);
+	uv_knob_set("fail_to_vram_every", "%d", 1);
 	ASSERT_EQ(0, move_all(self->fd, mem, 96 * PAGE, 0, &m));
 	expect_stayed(_metadata, &m, UFFDVRAM_STAY_COPY_FAILED, 96, mem);
 	EXPECT_EQ(0, uv_slots_in_use());
@@ -243,7 +244,7 @@ TEST_F(vram, copy_to_ram_fails)
 	ASSERT_EQ(0, uv_register(self->fd, mem, 96 * PAGE, self->pool, NULL));
 	fill_pages(mem, 96 * PAGE, 7);
 	ASSERT_EQ(96, move_all(self->fd, mem, 96 * PAGE, 0, NULL));
-	uv_sim_set("fail_to_ram", "%d", LOST + 1);
+	uv_knob_set("fail_to_ram", "%d", LOST + 1);
 	ASSERT_EQ(0, uv_migrate(self->fd, mem, 96 * PAGE, UFFDVRAM_MIGRATE_TO_RAM, &m));
 	EXPECT_EQ(95, m.moved);
 	expect_stayed(_metadata, &m, UFFDVRAM_STAY_COPY_FAILED, 1, mem + LOST * PAGE);
@@ -280,9 +281,9 @@ TEST_F(vram, many_copies_to_ram_fail)
 	ASSERT_EQ(0, uv_register(self->fd, mem, 200 * PAGE, self->pool, NULL));
 	fill_pages(mem, 200 * PAGE, 8);
 	ASSERT_EQ(200, move_all(self->fd, mem, 200 * PAGE, 0, NULL));
-	uv_sim_set("fail_to_ram_every", "%d", 7);
+	uv_knob_set("fail_to_ram_every", "%d", 7);
 	ASSERT_EQ(0, uv_migrate(self->fd, mem, 200 * PAGE, UFFDVRAM_MIGRATE_TO_RAM, &m));
-	sim_calm();
+	knobs_calm();
 	for (i = 0; i < 200; i++) {
 		char *page = mem + i * PAGE;
 
@@ -318,7 +319,7 @@ TEST_F(vram, failed_copies_leave_no_page_behind)
 		ASSERT_EQ(0, uv_register(fd, mem, VRAM_POOL, pool, NULL));
 		memset(mem, round + 1, VRAM_POOL);
 		ASSERT_EQ(PAGES, move_all(fd, mem, VRAM_POOL, 0, NULL));
-		uv_sim_set("fail_to_ram_every", "%d", 1);
+		uv_knob_set("fail_to_ram_every", "%d", 1);
 		if (round % 2) {
 			for (i = 0; i < PAGES; i++)
 				ASSERT_EQ(SIGBUS, read_byte(mem + i * PAGE).signo);
@@ -326,7 +327,7 @@ TEST_F(vram, failed_copies_leave_no_page_behind)
 			ASSERT_EQ(0, uv_migrate(fd, mem, VRAM_POOL, UFFDVRAM_MIGRATE_TO_RAM, &m));
 			ASSERT_EQ(PAGES, m.stayed[UFFDVRAM_STAY_COPY_FAILED]);
 		}
-		sim_calm();
+		knobs_calm();
 		ASSERT_EQ(0, madvise(mem, VRAM_POOL, MADV_DONTNEED));
 		ASSERT_EQ(0, uv_detach(fd, pool, 0, NULL));
 		close(fd);

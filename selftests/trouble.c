@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /*
  * A pool's device has trouble, as its backend tells: pages are to come home, are
- * lost, or the device goes. debugfs sim/trouble says so for a simulated pool.
+ * lost, or the device goes. debugfs knobs/trouble says so.
  */
 #include "kselftest_harness.h"
 
@@ -24,7 +25,7 @@ FIXTURE(trouble)
 
 FIXTURE_SETUP(trouble)
 {
-	sim_calm();
+	knobs_calm();
 	self->slots = uv_slots_in_use();
 	self->lost = uv_stat("slots_lost");
 	self->fd = uv_open();
@@ -38,7 +39,7 @@ FIXTURE_SETUP(trouble)
 
 FIXTURE_TEARDOWN(trouble)
 {
-	sim_calm();
+	knobs_calm();
 	close(self->fd);
 	munmap(self->mem, LEN);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
@@ -46,7 +47,7 @@ FIXTURE_TEARDOWN(trouble)
 
 static void trouble(FIXTURE_DATA(trouble) *self, const char *what)
 {
-	uv_sim_set("trouble", "%u %s", self->pool, what);
+	uv_knob_set("trouble", "%u %s", self->pool, what);
 }
 
 /* Is there no pool of this number? A closed one is still listed. */

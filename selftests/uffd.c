@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 300 */
 /*
  * userfaultfd in missing mode over pages in VRAM: MIGRATE fills no hole that
@@ -60,7 +61,7 @@ FIXTURE(armed)
 /* Memory that is armed while still empty, and a page of known data. */
 FIXTURE_SETUP(armed)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);

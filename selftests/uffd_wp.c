@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci */
 /* TIMEOUT: 240 */
 /*
  * userfaultfd write protection over pages in VRAM: the bit goes to VRAM and
@@ -43,7 +44,7 @@ FIXTURE_VARIANT_ADD(wp, async)
 
 FIXTURE_SETUP(wp)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
@@ -268,9 +269,9 @@ TEST_F(wp, failed_moves)
 
 	fill_pages(self->mem, LEN, 5);
 	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
-	uv_sim_set("fail_to_vram_every", "%d", 4);
+	uv_knob_set("fail_to_vram_every", "%d", 4);
 	ASSERT_EQ(PAGES / 4 * 3, move_all(self->fd, self->mem, LEN, 0, &m));
-	sim_calm();
+	knobs_calm();
 	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
 	if (ASYNC)
 		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN));
@@ -278,7 +279,7 @@ TEST_F(wp, failed_moves)
 	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
 
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, &m));
-	uv_sim_set("fail_to_ram", "%d", 10);
+	uv_knob_set("fail_to_ram", "%d", 10);
 	EXPECT_EQ(PAGES - 1, uv_to_ram(self->fd, self->mem, LEN));
 	EXPECT_EQ(SIGBUS, write_byte(self->mem + 9 * PAGE, 1).signo);
 	EXPECT_EQ(-1, check_pages(self->mem, 9 * PAGE, 5));

@@ -37,7 +37,7 @@ static bool attaches(void *arg)
 
 FIXTURE_SETUP(unplug)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);

@@ -66,16 +66,34 @@ int uv_open_pid_of(pid_t pid)
 	return ret;
 }
 
+/* The first window of the BAR that is free. */
+static int attach_somewhere(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
+{
+	uint64_t addr = 0;
+	int ret;
+
+	do {
+		ret = uv_attach_pci(fd, addr, bytes, flags, pool);
+		addr += MIB(2);
+	} while (ret == -EBUSY && addr < VRAM_BYTES);
+	return ret;
+}
+
+/* Tests of what is above backends run over each of them: see selftests/vm/run. */
 int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
 {
+	const char *backend = getenv("UFFDVRAM_BACKEND");
 	struct uffdvram_pool_attach arg = {
 		.size = sizeof(arg),
 		.flags = flags,
 		.backend = UFFDVRAM_BACKEND_SIM,
 		.bytes = bytes,
 	};
-	int ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, &arg);
+	int ret;
 
+	if (backend && !strcmp(backend, "pci"))
+		return attach_somewhere(fd, bytes, flags, pool);
+	ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, &arg);
 	*pool = arg.pool;
 	return ret;
 }
@@ -258,7 +276,7 @@ uint64_t uv_slots_in_use(void)
 	return uv_stat("slots_allocated") - freed;
 }
 
-void uv_sim_set(const char *file, const char *fmt, ...)
+void uv_knob_set(const char *file, const char *fmt, ...)
 {
 	char path[128], text[64];
 	va_list ap;
@@ -266,7 +284,7 @@ void uv_sim_set(const char *file, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	snprintf(path, sizeof(path), DEBUGFS "sim/%s", file);
+	snprintf(path, sizeof(path), DEBUGFS "knobs/%s", file);
 	errno = -file_write(path, text);
 	if (errno)
 		give_up(path);

@@ -43,6 +43,7 @@ int uv_attach_pci(int fd, uint64_t addr, size_t bytes, uint32_t flags, uint32_t 
 /* Where it is: BAR 2 of 0000:00:10.0. BAR 2 of the other one shows the same bytes. */
 #define VRAM_SBDF	(0x10 << 3)
 #define VRAM_BAR	2
+#define VRAM_BYTES	MIB(256)
 #define VRAM_SYSFS	"/sys/bus/pci/devices/0000:00:10.0/"
 #define VRAM_VIEW_SYSFS	"/sys/bus/pci/devices/0000:00:11.0/"
 /** uv_detach - @left may be NULL */
@@ -87,8 +88,8 @@ uint64_t uv_stayed(const struct uffdvram_migrate *m);
 /* The module's counters and its switches for errors, in debugfs. */
 uint64_t uv_stat(const char *name);
 uint64_t uv_slots_in_use(void);
-/** uv_sim_set - write into debugfs uffdvram/sim/@file */
-void uv_sim_set(const char *file, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** uv_knob_set - write into debugfs uffdvram/knobs/@file */
+void uv_knob_set(const char *file, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** uv_wait_slots - wait until so many slots are in use; false: never */
 bool uv_wait_slots(uint64_t in_use);
 

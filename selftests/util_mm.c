@@ -42,7 +42,7 @@ bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m)
 	return true;
 }
 
-void sim_calm(void)
+void knobs_calm(void)
 {
 	static const char * const files[] = {
 		"fail_to_vram", "fail_to_ram", "fail_to_vram_every",
@@ -51,7 +51,7 @@ void sim_calm(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(files) / sizeof(*files); i++)
-		uv_sim_set(files[i], "0");
+		uv_knob_set(files[i], "0");
 }
 
 long long unused_kib(void)

@@ -29,8 +29,8 @@ void *map_aligned(size_t len);
  */
 bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m);
 
-/** sim_calm - no injected failure, no delay */
-void sim_calm(void);
+/** knobs_calm - no injected failure, no delay */
+void knobs_calm(void);
 
 /** not_zero - offset of the first byte that is not zero, or -1 */
 long not_zero(const void *addr, size_t len);

@@ -164,7 +164,7 @@ FIXTURE_SETUP(vmm)
 
 FIXTURE_TEARDOWN(vmm)
 {
-	uv_sim_set("fail_to_ram", "0");
+	uv_knob_set("fail_to_ram", "0");
 	unlink(IMAGE);
 	EXPECT_TRUE(uv_wait_slots(0));
 }
@@ -229,7 +229,7 @@ TEST_F_TIMEOUT(vmm, lost_page, 1100)
 					"--append", GUEST_APPEND MANY_PASSES)));
 	while (!v.guest.passes)
 		ASSERT_TRUE(vmm_line(&v));
-	uv_sim_set("fail_to_ram", "1");
+	uv_knob_set("fail_to_ram", "1");
 	EXPECT_EQ(1, vmm_end(&v));
 	EXPECT_FALSE(v.guest.done);
 	/* There is one poisoned page, and it is the one that was named. */

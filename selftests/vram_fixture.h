@@ -19,7 +19,7 @@ FIXTURE(vram)
 
 FIXTURE_SETUP(vram)
 {
-	sim_calm();
+	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_GE(self->fd, 0);
@@ -28,7 +28,7 @@ FIXTURE_SETUP(vram)
 
 FIXTURE_TEARDOWN(vram)
 {
-	sim_calm();
+	knobs_calm();
 	close(self->fd);
 	EXPECT_TRUE(uv_wait_slots(0)) {
 		TH_LOG("%llu slots are still in use",

@@ -154,10 +154,10 @@ bool flip_byte(pid_t pid, uint64_t addr, const struct pool *pool)
 
 	if (!pfn)
 		return false;
-	f = fopen(OURS "/sim/flip", "we");
+	f = fopen(OURS "/knobs/flip", "we");
 	if (!f || fprintf(f, "%u %" PRIu64, pool->number, (pfn - first) * PAGE_BYTES +
 			  addr % PAGE_BYTES) < 0 || fclose(f))
-		demo_fail(DEMO_FAILED, OURS "/sim/flip: %m");
+		demo_fail(DEMO_FAILED, OURS "/knobs/flip: %m");
 	/* Still there: so it lay there when the byte was flipped. */
 	return vram_pfn(pid, addr, first, last) == pfn;
 }
