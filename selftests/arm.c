@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /*
  * uffdvram_range_arm(): who waits, who is told, who may arm what, and what is left
  * when it fails.

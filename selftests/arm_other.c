@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /*
  * Arming as somebody else: a memory manager for another process, a forked child, an
  * unprivileged user.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
 /*
  * COPY while everything else goes on: no write is lost, no read is wrong, no

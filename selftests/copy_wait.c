@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 240 */
 /*
  * COPY of memory that somebody watches: userfaultfd is asked for missing pages

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
 /*
  * uffdvram_range_install() and its kin, and uffdvram_range_flush(): each page once,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /*
  * How contexts and processes end while pages live in VRAM: close, exit, kill,
  * exec, fork. No byte is lost, no slot stays taken.

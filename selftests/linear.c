@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 240 */
 /*
  * Linear ranges: each page in VRAM lives in the slot at its offset in the window,

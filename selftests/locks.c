@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
 /*
  * Locks: no user memory is touched while one is held, and everything that a

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
 /*
  * MIGRATE: pages go to VRAM and come back, and each is accounted for.

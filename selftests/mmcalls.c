@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* What a process may do to its memory while pages of it live in VRAM. */
 #include "kselftest_harness.h"
 

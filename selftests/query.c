@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* QUERY: where each page lives, exactly, piece by piece, for any address. */
 #include "kselftest_harness.h"
 

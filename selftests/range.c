@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 150 */
 /* Ranges: what may be registered, by whom, and whose memory a context is about. */
 #include "kselftest_harness.h"

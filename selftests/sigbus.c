@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
 /*
  * uffdvram_find() and uffdvram_sigbus_decode(): what a signal means, asked by its

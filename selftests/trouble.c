@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* BACKENDS: pci */
+/* BACKENDS: pci nvidia */
 /*
  * A pool's device has trouble, as its backend tells: pages are to come home, are
  * lost, or the device goes. debugfs knobs/trouble says so.

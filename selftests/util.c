@@ -66,55 +66,6 @@ int uv_open_pid_of(pid_t pid)
 	return ret;
 }
 
-/* The first window of the BAR that is free. */
-static int attach_somewhere(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
-{
-	uint64_t addr = 0;
-	int ret;
-
-	do {
-		ret = uv_attach_pci(fd, addr, bytes, flags, pool);
-		addr += MIB(2);
-	} while (ret == -EBUSY && addr < VRAM_BYTES);
-	return ret;
-}
-
-/* Tests of what is above backends run over each of them: see selftests/vm/run. */
-int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
-{
-	const char *backend = getenv("UFFDVRAM_BACKEND");
-	struct uffdvram_pool_attach arg = {
-		.size = sizeof(arg),
-		.flags = flags,
-		.backend = UFFDVRAM_BACKEND_SIM,
-		.bytes = bytes,
-	};
-	int ret;
-
-	if (backend && !strcmp(backend, "pci"))
-		return attach_somewhere(fd, bytes, flags, pool);
-	ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, &arg);
-	*pool = arg.pool;
-	return ret;
-}
-
-int uv_attach_pci(int fd, uint64_t addr, size_t bytes, uint32_t flags, uint32_t *pool)
-{
-	struct uffdvram_pool_attach arg = {
-		.size = sizeof(arg),
-		.flags = flags,
-		.backend = UFFDVRAM_BACKEND_PCI,
-		.addr = addr,
-		.bytes = bytes,
-		.pci_sbdf = VRAM_SBDF,
-		.pci_bar = VRAM_BAR,
-	};
-	int ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, &arg);
-
-	*pool = arg.pool;
-	return ret;
-}
-
 int uv_detach(int fd, uint32_t pool, uint32_t flags, uint64_t *left)
 {
 	struct uffdvram_pool_detach arg = { .size = sizeof(arg), .flags = flags, .pool = pool };

@@ -11,9 +11,15 @@
 
 int module_load(const char *file)
 {
-	char path[128];
+	char path[128], *c;
 	int fd, ret;
 
+	/* Its name has underscores there. */
+	snprintf(path, sizeof(path), "/sys/module/%s", file);
+	for (c = path; *c; c++)
+		*c = *c == '-' ? '_' : *c;
+	if (!access(path, F_OK))
+		return 0;
 	snprintf(path, sizeof(path), "/files/%s.ko", file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	ret = fd < 0 || syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
@@ -85,16 +91,4 @@ int gpu_write(int fd, uint64_t addr, const void *buf, size_t len)
 int gpu_xid(int fd, uint32_t xid)
 {
 	return stub_call(fd, STUB_XID, &xid);
-}
-
-int nv_attach(int fd, uint64_t addr, uint64_t bytes, uint32_t flags, uint32_t *pool)
-{
-	struct uffdvram_pool_attach arg = {
-		.size = sizeof(arg), .flags = flags, .backend = UFFDVRAM_BACKEND_NVIDIA,
-		.addr = addr, .bytes = bytes,
-	};
-	int ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, &arg);
-
-	*pool = arg.pool;
-	return ret;
 }

@@ -86,22 +86,31 @@ bool module_load_ours(void)
 	return true;
 }
 
-bool module_unload_ours(void)
+static bool unload(const char *name)
 {
+	char path[128];
+
 	/* A test may have unloaded it, and that is fine. */
-	if (access("/sys/module/" OURS, F_OK)) {
-		verdict("rmmod ok");
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	if (access(path, F_OK))
 		return true;
-	}
 	for (int i = 0; i < UNLOAD_TRIES; i++) {
-		if (!syscall(SYS_delete_module, OURS, O_NONBLOCK)) {
-			verdict("rmmod ok");
+		if (!syscall(SYS_delete_module, name, O_NONBLOCK))
 			return true;
-		}
 		if (errno != EBUSY && errno != EAGAIN)
 			break;
 		usleep(UNLOAD_PAUSE_US);
 	}
-	verdict("rmmod bad %s", strerror(errno));
+	verdict("rmmod bad %s: %s", name, strerror(errno));
 	return false;
+}
+
+/* Those that use it, or are used by those, come first. */
+bool module_unload_ours(void)
+{
+	bool ok = unload("uffdvram_nvidia") && unload("nvidia_stub") && unload(OURS);
+
+	if (ok)
+		verdict("rmmod ok");
+	return ok;
 }
