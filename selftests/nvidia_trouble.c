@@ -8,21 +8,11 @@
 #include "kselftest_harness.h"
 
 #include "nvidia_fixture.h"
+#include "trouble_fixture.h"
 
 static void expect_closed(struct __test_metadata *_metadata, FIXTURE_DATA(nvidia) *self)
 {
 	EXPECT_EQ(-ENODEV, uv_migrate(self->fd, self->mem, LEN, 0, NULL));
-}
-
-static void expect_poison(struct __test_metadata *_metadata, const char *mem)
-{
-	for (size_t i = 0; i < PAGES; i += PAGES / 4) {
-		struct sigbus s = read_byte(mem + i * PAGE);
-
-		EXPECT_EQ(SIGBUS, s.signo);
-		EXPECT_EQ(BUS_MCEERR_AR, s.code);
-		EXPECT_EQ(mem + i * PAGE, s.addr);
-	}
 }
 
 /* Errors after which the memory can still be read: all pages come home. */
@@ -67,10 +57,10 @@ static void lost(struct __test_metadata *_metadata, FIXTURE_DATA(nvidia) *self,
 {
 	fill_pool(_metadata, self, 0);
 	ASSERT_EQ(0, gpu_xid(self->gpu, xid));
-	expect_poison(_metadata, self->mem);
+	expect_poison(_metadata, self->mem, LEN);
 	expect_closed(_metadata, self);
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
-	expect_poison(_metadata, self->mem);
+	expect_poison(_metadata, self->mem, LEN);
 	munmap(self->mem, LEN);
 	EXPECT_TRUE(uv_wait_slots(0));
 	self->mem = map_small(LEN);
@@ -113,44 +103,21 @@ TEST_F(nvidia, drivers_come_and_go)
 	}
 }
 
-/* One who writes to pages and moves them all the time, until the pool is closed. */
-struct mover {
-	int fd;
-	char *mem;
-	size_t wrong;
-};
-
-static void *move_until_closed(void *arg)
-{
-	struct mover *m = arg;
-	uint64_t seed = 1;
-
-	do {
-		m->wrong += check_pages(m->mem, LEN, seed) != -1;
-		fill_pages(m->mem, LEN, ++seed);
-	} while (uv_migrate(m->fd, m->mem, LEN, 0, NULL) != -ENODEV);
-	m->wrong += check_pages(m->mem, LEN, seed) != -1;
-	return NULL;
-}
-
 static void under_load(struct __test_metadata *_metadata, FIXTURE_DATA(nvidia) *self,
 		       int (*trouble)(FIXTURE_DATA(nvidia) *self))
 {
-	struct mover m[2] = { { .fd = self->fd, .mem = self->mem }, { .fd = self->fd } };
-	pthread_t thread[2];
+	struct mover m[2] = {
+		{ .fd = self->fd, .mem = self->mem, .len = LEN },
+		{ .fd = self->fd, .mem = map_small(LEN), .len = LEN },
+	};
 
 	fill_pool(_metadata, self, 0);
-	m[1].mem = map_small(LEN);
 	fill_pages(m[1].mem, LEN, 1);
 	ASSERT_EQ(0, uv_register(self->fd, m[1].mem, LEN, self->pool, NULL));
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, move_until_closed, &m[i]));
+	movers_begin(_metadata, m, 2);
 	sleep_ms(20);
-	EXPECT_EQ(0, trouble(self));
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, pthread_join(thread[i], NULL));
-		EXPECT_EQ(0, m[i].wrong);
-	}
+	ASSERT_EQ(0, trouble(self));
+	movers_end(_metadata, m, 2);
 	EXPECT_TRUE(uv_wait_slots(0));
 	munmap(m[1].mem, LEN);
 }
@@ -208,9 +175,9 @@ TEST_F(nvidia, removal_when_lost)
 	ASSERT_EQ(0, unbind(self));
 	EXPECT_EQ(0, stub_look(self->gpu).tables);
 	EXPECT_EQ(PAGES, uv_slots_in_use());
-	expect_poison(_metadata, self->mem);
+	expect_poison(_metadata, self->mem, LEN);
 	bind_again(_metadata);
-	expect_poison(_metadata, self->mem);
+	expect_poison(_metadata, self->mem, LEN);
 }
 
 /* Sleep would lose what is in the GPU's memory. */

@@ -6,9 +6,8 @@
  */
 #include "kselftest_harness.h"
 
-#include "util_mm.h"
+#include "trouble_fixture.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <string.h>
@@ -75,22 +74,11 @@ static void go_silent(void)
 	close(fd);
 }
 
-static void expect_poison(struct __test_metadata *_metadata, const char *mem)
-{
-	for (size_t i = 0; i < PAGES; i++) {
-		struct sigbus s = read_byte(mem + i * PAGE);
-
-		EXPECT_EQ(SIGBUS, s.signo);
-		EXPECT_EQ(BUS_MCEERR_AR, s.code);
-		EXPECT_EQ(mem + i * PAGE, s.addr);
-	}
-}
-
 /* When it is gone, so is the pool, and the pages are home. */
 TEST_F(unplug, removed)
 {
 	unplug(_metadata);
-	EXPECT_EQ(-1, pool_value(self->pool, " used "));
+	EXPECT_TRUE(pool_ended(&self->pool));
 	EXPECT_EQ(-ENODEV, uv_migrate(self->fd, self->mem, LEN, 0, NULL));
 	EXPECT_EQ(-ENODEV, uv_detach(self->fd, self->pool, 0, NULL));
 	EXPECT_EQ(-ENXIO, uv_attach_pci(self->fd, OFF, POOL, 0, &self->pool));
@@ -104,17 +92,17 @@ TEST_F(unplug, removed)
 TEST_F(unplug, silent)
 {
 	go_silent();
-	expect_poison(_metadata, self->mem);
+	expect_poison(_metadata, self->mem, LEN);
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
-	expect_poison(_metadata, self->mem);
+	expect_poison(_metadata, self->mem, LEN);
 }
 
 TEST_F(unplug, silent_then_removed)
 {
 	go_silent();
 	unplug(_metadata);
-	expect_poison(_metadata, self->mem);
-	EXPECT_EQ(-1, pool_value(self->pool, " used "));
+	expect_poison(_metadata, self->mem, LEN);
+	EXPECT_TRUE(pool_ended(&self->pool));
 }
 
 static bool none_in_vram(void *arg)
@@ -138,47 +126,22 @@ TEST_F(unplug, driver)
 	EXPECT_EQ(0, file_write(VRAM_SYSFS "driver_override", "\n"));
 }
 
-/* Writes to its pages and moves them all the time, until the pool is gone. */
-struct mover {
-	int fd;
-	char *mem;
-	size_t wrong, rounds;
-};
-
-static void *move_until_gone(void *arg)
-{
-	struct mover *m = arg;
-	uint64_t seed = 1;
-
-	do {
-		m->wrong += check_pages(m->mem, LEN, seed) != -1;
-		fill_pages(m->mem, LEN, ++seed);
-		m->rounds++;
-	} while (uv_migrate(m->fd, m->mem, LEN, 0, NULL) != -ENODEV);
-	m->wrong += check_pages(m->mem, LEN, seed) != -1;
-	return NULL;
-}
-
 TEST_F(unplug, under_load)
 {
 	struct mover m[MOVERS] = {};
-	pthread_t thread[MOVERS];
 
 	for (int i = 0; i < MOVERS; i++) {
-		m[i] = (struct mover){ .fd = self->fd, .mem = map_small(LEN) };
+		m[i] = (struct mover){ .fd = self->fd, .mem = map_small(LEN), .len = LEN };
 		fill_pages(m[i].mem, LEN, 1);
 		ASSERT_EQ(0, uv_register(self->fd, m[i].mem, LEN, self->pool, NULL));
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, move_until_gone, &m[i]));
 	}
+	movers_begin(_metadata, m, MOVERS);
 	sleep_ms(50);
 	unplug(_metadata);
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
-	for (int i = 0; i < MOVERS; i++) {
-		ASSERT_EQ(0, pthread_join(thread[i], NULL));
-		EXPECT_EQ(0, m[i].wrong);
-		EXPECT_LT(0, m[i].rounds);
+	movers_end(_metadata, m, MOVERS);
+	for (int i = 0; i < MOVERS; i++)
 		munmap(m[i].mem, LEN);
-	}
 }
 
 TEST_HARNESS_MAIN

@@ -21,6 +21,7 @@
 #include "stub_trace.h"
 
 #define STUB_BAR	2
+#define STUB_GPU_SLOT	0x10	/* as selftests/vm/run places it */
 
 struct stub_gpu stub_gpu = {
 	.idle = __WAIT_QUEUE_HEAD_INITIALIZER(stub_gpu.idle),
@@ -149,8 +150,11 @@ static int stub_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	int ret;
 
-	/* The second function shows the host's view of the memory. */
-	if (stub_gpu.pdev)
+	/*
+	 * The second function shows the host's view of the memory. Which of the two is
+	 * probed first depends on who was plugged in last.
+	 */
+	if (PCI_SLOT(pdev->devfn) != STUB_GPU_SLOT)
 		return -ENODEV;
 	ret = pcim_enable_device(pdev);
 	if (ret)
