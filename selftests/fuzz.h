@@ -24,7 +24,11 @@
 #define FZ_ARENA	0x2a5500000000ULL
 #define FZ_PAGES	1024U			/* of the arena, and of the scratch */
 #define FZ_ARGS		(FZ_ARENA + MIB(8))	/* arguments: two pages, then nothing */
-#define FZ_SCRATCH	0x2a5600000000ULL	/* buffers, which the model ignores */
+/*
+ * Buffers, which the model ignores. Nor does one more, or one less, in half of
+ * such an address lead from here to the arena.
+ */
+#define FZ_SCRATCH	0x2aaa00000000ULL
 
 #define FZ_COUNT(a)	(sizeof(a) / sizeof(*(a)))
 

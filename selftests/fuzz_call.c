@@ -299,10 +299,6 @@ static void flip_choose(struct fz *f, struct call *call)
 		f->flip.b = f->flip.a ^ 1U << (detach + fz_pick(f, 3));
 	if (op == &fz_ops[FZ_COPY] && (at == 16 || at == 24))
 		f->flip.b = fz_pick(f, 16) * PAGE;
-	/* The upper half of a buffer's address: one less, and the scratch is the arena. */
-	if (at == 28 && (op == &fz_ops[FZ_COPY] || op == &fz_ops[FZ_QUERY]) &&
-	    (uint8_t)f->flip.b == (uint8_t)(FZ_ARENA >> 32))
-		f->flip.b++;
 	f->flip.word = (void *)(call->arg + at);
 }
 
