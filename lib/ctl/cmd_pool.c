@@ -16,8 +16,12 @@
 struct attach {
 	struct uffdvram_pool_opts opts;
 	const char *backend, *device;	/* no @device: a backend that has none */
-	bool shared;
 };
+
+static bool attach_is_shared(const struct attach *a)
+{
+	return a->opts.flags & UFFDVRAM_POOL_SHARED;
+}
 
 static void attach_print(const struct session *s, uint32_t number, const struct attach *a)
 {
@@ -28,7 +32,7 @@ static void attach_print(const struct session *s, uint32_t number, const struct 
 		printf("pool %" PRIu32 ": %s ", number, a->backend);
 		if (a->device)
 			printf("%s bar %" PRIu32 " ", a->device, a->opts.pci_bar);
-		printf("%s%s\n", format_size(size, a->opts.bytes), a->shared ? " shared" : "");
+		printf("%s%s\n", format_size(size, a->opts.bytes), attach_is_shared(a) ? " shared" : "");
 		return;
 	}
 	json_open(&j, NULL, '{');
@@ -40,7 +44,7 @@ static void attach_print(const struct session *s, uint32_t number, const struct 
 		json_u64(&j, "offset", a->opts.addr);
 	}
 	json_u64(&j, "bytes", a->opts.bytes);
-	json_bool(&j, "shared", a->shared);
+	json_bool(&j, "shared", attach_is_shared(a));
 	json_close(&j, '}');
 }
 
@@ -85,7 +89,6 @@ static int attach_parse_flags(struct attach *a, int argc, char **argv)
 		else
 			break;
 	}
-	a->shared = a->opts.flags & UFFDVRAM_POOL_SHARED;
 	return argc;
 }
 
@@ -109,7 +112,7 @@ static int attach_parse(struct session *s, int argc, char **argv, struct attach 
 		ret = session_usage(s, "pool attach: no backend \"%s\": there are sim and pci",
 				    a->backend);
 	}
-	if (!ret && !a->shared && !s->batch)
+	if (!ret && !attach_is_shared(a) && !s->batch)
 		ret = session_usage(s, "pool attach: without --shared the pool would end with this command: "
 				    "add --shared, or use batch");
 	return ret;
