@@ -53,6 +53,9 @@ check-long: | preflight
 check-static:
 	@scripts/check-static
 
+check-nvidia-abi: | preflight
+	@scripts/check-nvidia-abi $(DIR)
+
 check-user: | preflight
 	@scripts/check-user
 
@@ -78,5 +81,5 @@ clean:
 	rm -rf build
 
 .PHONY: all help module user selftests vmtest kernel demo check check-detectors check-long \
-	check-static check-user fuzz-parsers bench \
+	check-static check-nvidia-abi check-user fuzz-parsers bench \
 	coverage install preflight update clean

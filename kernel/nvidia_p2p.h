@@ -2,7 +2,7 @@
 /*
  * What of NVIDIA's open kernel modules (R550 and newer) the backend uses. These
  * are declarations of our own: there is no build dependency, and what is not
- * used is not declared. They were compared with 550.163.01 and 595.45.04.
+ * used is not declared. scripts/check-nvidia-abi compares them with the driver's.
  */
 #ifndef _UFFDVRAM_NVIDIA_P2P_H
 #define _UFFDVRAM_NVIDIA_P2P_H

@@ -8,6 +8,7 @@
 APT_DIR=$CACHE/apt
 # shellcheck disable=SC2034 # for those who source this file
 SUITES='trixie trixie-backports'
+COMPONENTS=main
 
 keyring() {
 	for _k in /usr/share/keyrings/debian-archive-keyring.gpg \
@@ -51,11 +52,11 @@ mirror_candidates() {
 		done
 }
 
-# sources_list MIRROR: the lines for trixie and its backports.
+# sources_list MIRROR: a line for each of $SUITES.
 sources_list() {
 	_key=$(keyring)
 	for _suite in $SUITES; do
-		echo "deb [arch=amd64 signed-by=$_key] $1 $_suite main"
+		echo "deb [arch=amd64 signed-by=$_key] $1 $_suite $COMPONENTS"
 	done
 }
 

@@ -32,7 +32,8 @@ static void attach_print(const struct session *s, uint32_t number, const struct 
 		printf("pool %" PRIu32 ": %s ", number, a->backend);
 		if (a->device)
 			printf("%s bar %" PRIu32 " ", a->device, a->opts.pci_bar);
-		printf("%s%s\n", format_size(size, a->opts.bytes), attach_is_shared(a) ? " shared" : "");
+		printf("%s%s\n", format_size(size, a->opts.bytes),
+		       attach_is_shared(a) ? " shared" : "");
 		return;
 	}
 	json_open(&j, NULL, '{');

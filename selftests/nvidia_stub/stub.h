@@ -11,7 +11,6 @@
 
 #define STUB_PAGE	0x10000ULL
 
-struct nvidia_p2p_page_table;
 struct pci_dev;
 
 /**
@@ -65,13 +64,5 @@ struct stub_alloc_obj *stub_find(pid_t tgid, u64 addr, u64 len);
 phys_addr_t stub_phys(const struct stub_alloc_obj *a, unsigned int i);
 void stub_put(struct stub_alloc_obj *a);
 int stub_access(pid_t tgid, u64 addr, u64 len, void __user *buf, bool write);
-
-/* For the module under test. */
-int nvidia_p2p_get_pages_persistent(u64 virtual_address, u64 length,
-				    struct nvidia_p2p_page_table **page_table,
-				    u32 flags);
-int nvidia_p2p_put_pages_persistent(u64 virtual_address,
-				    struct nvidia_p2p_page_table *page_table,
-				    u32 flags);
 
 #endif /* _NVIDIA_STUB_H */

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "stub.h"
+#include "stub_p2p.h"
 
 /* Knobs for tests; see nv_p2p_get_pages() for what they stand for. */
 static unsigned int table_version = 0x00020000;
@@ -34,25 +35,6 @@ static unsigned int missing_entries;
 module_param(missing_entries, uint, 0644);
 MODULE_PARM_DESC(missing_entries, "so many entries fewer than were asked for");
 
-/*
- * The layout is the driver's, as it is used by others: nv-p2p.h. The pages of a
- * table are objects of their own there, too.
- */
-struct nvidia_p2p_page {
-	u64 physical_address;
-	u32 registers[6];
-};
-
-struct nvidia_p2p_page_table {
-	u32 version;
-	u32 page_size;
-	struct nvidia_p2p_page **pages;
-	u32 entries;
-	u8 *gpu_uuid;
-	u32 flags;		/* since 2.0 */
-};
-
-#define STUB_PAGE_SIZE_64K	1
 #define STUB_ENOTSUPP		524
 
 /**
@@ -65,7 +47,7 @@ struct nvidia_p2p_page_table {
 struct stub_table {
 	struct nvidia_p2p_page_table table;
 	struct stub_alloc_obj *a;
-	u8 uuid[16];
+	u8 uuid[STUB_UUID_BYTES];
 	struct nvidia_p2p_page *pages[];
 };
 
