@@ -17,7 +17,7 @@
 #define MANUAL		"/files/uffdvram.4"
 #define CALLS		15000
 #define CALLS_SLOW	6000	/* with sanitizers */
-#define ROUND_CALLS	500
+#define ROUND_CALLS	1500
 #define PROGRESS_MS	60000
 
 static uint64_t number(const char *name, uint64_t otherwise)
