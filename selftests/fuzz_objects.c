@@ -276,7 +276,7 @@ int fz_range_register_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 		return -ENOENT;
 	if (a->pool && !p)
 		return f->vague_pools ? FZ_ANY : -ENODEV;
-	if (p && !p->shared && p->ctx != c - f->ctx)
+	if (p && p->sure && !p->shared && p->ctx != c - f->ctx)
 		return -ENODEV;
 	return r || f->vague[c->mm] || linear || (p && !p->sure) ? FZ_ANY : 0;
 }
