@@ -11,8 +11,9 @@
  * uffdvram_range_move() takes to its pool and back. Accesses by the CPU bring
  * single pages back by themselves, at any time, with the right bytes.
  *
- * This header includes the others: <uffdvram/arm.h> (userfaultfd, and signals) and
- * <uffdvram/module.h> (is the module there?).
+ * This header includes the others: <uffdvram/arm.h> (userfaultfd, and signals),
+ * <uffdvram/cuda.h> (memory of an NVIDIA GPU) and <uffdvram/module.h> (is the module
+ * there?).
  *
  * Conventions
  * -----------
@@ -28,7 +29,7 @@
  * - An options argument may be NULL for the defaults, unless said otherwise.
  * - The library starts no thread, installs no signal handler, reads no
  *   environment, never exits, and prints nothing: it tells the context's log
- *   callback.
+ *   callback. Only uffdvram_cuda_attach() loads a library that does some of this.
  *
  * Threads and processes
  * ---------------------
@@ -180,14 +181,14 @@ int uffdvram_get_info(struct uffdvram_ctx *ctx, struct uffdvram_info *info);
 /**
  * struct uffdvram_pool_opts - what to attach as a pool
  * @size: sizeof(struct uffdvram_pool_opts)
- * @backend: enum uffdvram_backend_id; this release has UFFDVRAM_BACKEND_SIM and
- *           UFFDVRAM_BACKEND_PCI
+ * @backend: enum uffdvram_backend_id; this release has UFFDVRAM_BACKEND_SIM,
+ *           UFFDVRAM_BACKEND_PCI and UFFDVRAM_BACKEND_NVIDIA
  * @flags: UFFDVRAM_POOL_SHARED: for every context, until it is detached. Without
  *         it, for this context, until that ends. UFFDVRAM_POOL_FORCE: take a
  *         function that a driver has. UFFDVRAM_POOL_UNCHECKED: no checksums,
  *         because the device writes to it, too
  * @bytes: size of the pool
- * @addr: where in the BAR it begins
+ * @addr: where in the BAR it begins; or CUDA's address, see <uffdvram/cuda.h>
  * @pci_sbdf: the PCI function: segment << 16 | bus << 8 | device << 3 | function
  * @pci_bar: its BAR, 0 to 5
  */
@@ -525,6 +526,7 @@ const char *uffdvram_state_name(unsigned int state);
 #endif
 
 #include <uffdvram/arm.h>
+#include <uffdvram/cuda.h>
 #include <uffdvram/module.h>
 
 #endif /* UFFDVRAM_UFFDVRAM_H */
