@@ -58,6 +58,12 @@ function group_end() {
 	next
 }
 
+# Those of 6.12's khugepaged, which has no TAP.
+/madvise\(MADV_COLLAPSE\): / && !tap {
+	put("not", "Bail out madvise(MADV_COLLAPSE)")
+	next
+}
+
 /^Testing .*\.\.\./ {
 	line = $0
 	sub(/^Testing /, "", line)
