@@ -62,8 +62,11 @@ check-user: | preflight
 fuzz-parsers:
 	@$(in-sysroot) scripts/fuzz-parsers $(or $(SECONDS),60) $(NAMES)
 
-bench:
-	@echo "bench: not available yet: arrives with the work on speed" >&2; exit 1
+bench: | preflight
+	@selftests/bench/run $(NAMES)
+
+bench-check: | preflight
+	@selftests/bench/run --check $(NAMES)
 
 coverage: | preflight
 	@scripts/coverage
@@ -81,5 +84,5 @@ clean:
 	rm -rf build
 
 .PHONY: all help module user selftests vmtest kernel demo check check-detectors check-long \
-	check-static check-nvidia-abi check-user fuzz-parsers bench \
+	check-static check-nvidia-abi check-user fuzz-parsers bench bench-check \
 	coverage install preflight update clean

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table of operations, and the loop over it; see bench.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define WARM_UPS	1
+#define ROUNDS		3
+#define LEN		MIB(8)
+#define PAIR_LEN	MIB(32)	/* what two threads have */
+
+/* Instructions are the nanoseconds of a VM that runs one in each. */
+#define INSN		"insn/page"
+#define WAITS		"contended/op"
+#define MOVERS		(OURS | FLOOR | HMM | LEAN)
+
+/*
+ * A line for each: op, unit, function, whom to measure, the floor, the target. The
+ * targets and floors in numbers are those of 7.2, in the VM of selftests/bench/run.
+ */
+static const struct row rows[] = {
+	{ "migrate-in-4k", INSN, row_migrate_in, MOVERS | ZRAM, "floor", "4600" },
+	{ "place-4k", INSN, row_place, MOVERS, "floor", "1700" },
+	{ "back-4k", INSN, row_back, OURS | FLOOR | HMM, "floor", "5100" },
+	{ "fault-4k", INSN, row_fault, OURS | FLOOR | HMM | ZRAM, "floor", "9700" },
+	{ "uffd-touch", INSN, row_uffd_touch, OURS | UFFD, "userfaultfd", "1.05*userfaultfd" },
+	{ "install", INSN, row_install, OURS | FLOOR | LEAN | UFFD, "floor", "2.3*userfaultfd" },
+	{ "rearm-ram", INSN, row_rearm, OURS | UFFD | SCAN | SOFT, "userfaultfd",
+	  "1.05*userfaultfd" },
+	{ "pool-2threads", WAITS, row_pool_2threads, OURS | FLOOR | LEAN, "floor", "0.001" },
+	{ "fault-2threads", WAITS, row_fault_2threads, OURS | FLOOR | HMM, "floor", "0.001" },
+};
+
+#define N_ROWS		(sizeof(rows) / sizeof(rows[0]))
+
+/* How what they grow with is found: these, of the first row. */
+static const unsigned int growth[] = { 64, 256, 1024, 4096 };
+
+static bool counting;		/* the lane of counts, not of instructions */
+static const struct subject *measured;
+static clockid_t measure_clock;
+static double measure_start, measure_result, counts_start[MAX_COUNTS], counts_result[MAX_COUNTS];
+
+static double clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(measure_clock, &t);
+	return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+void measure_begin(clockid_t clock)
+{
+	measure_clock = clock;
+	if (counting)
+		counts_read(measured->module, counts_start);
+	measure_start = clock_now();
+}
+
+void measure_end(size_t ops)
+{
+	double end = clock_now();
+	unsigned int i;
+
+	measure_result = (end - measure_start) / ops;
+	if (!counting)
+		return;
+	counts_read(measured->module, counts_result);
+	for (i = 0; counts_name(i); i++)
+		counts_result[i] = (counts_result[i] - counts_start[i]) / ops;
+	measure_result = counts_contended(counts_result);
+}
+
+static void once(const struct row *row, const struct subject *s, size_t len)
+{
+	struct round r = { .s = s, .mem = map_aligned(len), .len = len };
+
+	if (s->adopt)
+		s->adopt(r.mem, len);
+	row->fn(&r);
+	if (s->drop)
+		s->drop();
+	munmap(r.mem, len);
+}
+
+static bool counted(const struct row *row)
+{
+	return !strcmp(row->unit, WAITS);
+}
+
+static void print_result(const struct row *row, double min, double max, const double *count)
+{
+	unsigned int i;
+
+	if (counting == counted(row))
+		printf("%s %s %s %.9g %.9g %d\n", counting ? "wait" : "insn", row->op,
+		       measured->name, min, max, ROUNDS);
+	for (i = 0; counting && counts_name(i); i++)
+		printf("count %s %s %s %.9g\n", row->op, measured->name, counts_name(i),
+		       count[i]);
+	fflush(stdout);
+}
+
+/* A round that costs more to watch: what is counted but waits for locks. */
+static void count_rest(const struct row *row, size_t len, double *count)
+{
+	unsigned int k;
+
+	counts_watch(true);
+	once(row, measured, len);
+	for (k = 0; counts_name(k); k++)
+		if (!counts_waits(k))
+			count[k] = counts_result[k];
+}
+
+/* The least of each: whatever else the machine did came on top. */
+static void run_row(const struct row *row)
+{
+	double min = 0, max = 0, count[MAX_COUNTS] = { 0 };
+	size_t len = counted(row) ? PAIR_LEN : LEN;
+	unsigned int i, k;
+
+	if (counting)
+		counts_watch(!counted(row));
+	for (i = 0; i < WARM_UPS; i++)
+		once(row, measured, len);
+	for (i = 0; i < ROUNDS; i++) {
+		once(row, measured, len);
+		if (!i || measure_result < min)
+			min = measure_result;
+		if (!i || measure_result > max)
+			max = measure_result;
+		for (k = 0; k < MAX_COUNTS; k++)
+			if (!i || counts_result[k] < count[k])
+				count[k] = counts_result[k];
+	}
+	if (counting && counted(row))
+		count_rest(row, len, count);
+	print_result(row, min, max, count);
+}
+
+/* Each size once: they are large, so that little noise is in them. */
+static void run_growth(const struct row *row, unsigned int max_mib)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(growth) / sizeof(growth[0]); i++) {
+		if (growth[i] > max_mib)
+			break;
+		measured->open(MIB(growth[i]));
+		once(row, measured, MIB(growth[i]));
+		printf("grow %s %u %.9g\n", row->op, growth[i], measure_result);
+		fflush(stdout);
+		measured->close();
+	}
+}
+
+static void subject_load(const struct subject *s)
+{
+	int fd;
+
+	if (!s->file)
+		return;
+	fd = open(s->file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || syscall(SYS_finit_module, fd, s->params, 0))
+		give_up(s->file);
+	close(fd);
+}
+
+static void subject_unload(const struct subject *s)
+{
+	if (s->file && syscall(SYS_delete_module, s->module, O_NONBLOCK))
+		give_up(s->module);
+}
+
+static bool row_wanted(const struct row *row, char **names, int n)
+{
+	int i;
+
+	/* What takes two CPUs cannot be measured where there is one. */
+	if (!counting && counted(row))
+		return false;
+	for (i = 0; i < n; i++)
+		if (!strcmp(names[i], row->op))
+			return true;
+	return !n;
+}
+
+static void run_subject(const struct subject *s, char **names, int n)
+{
+	size_t i;
+
+	measured = s;
+	subject_load(s);
+	if (s->open)
+		s->open(PAIR_LEN);
+	for (i = 0; i < N_ROWS; i++)
+		if (rows[i].subjects & s->bit && row_wanted(&rows[i], names, n))
+			run_row(&rows[i]);
+	if (s->close)
+		s->close();
+	subject_unload(s);
+}
+
+/* The thread stays where it is: pages wait in lists of the CPU that touched them. */
+static void stay_on_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		give_up("sched_setaffinity");
+}
+
+/* bench insn|count|grow MIB [OP...] */
+int main(int argc, char **argv)
+{
+	const struct subject *s;
+	struct utsname un;
+	size_t i;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: bench insn|count [OP...]; bench grow MIB\n");
+		return 2;
+	}
+	stay_on_cpu();
+	if (!strcmp(argv[1], "grow")) {
+		measured = &subjects[0];
+		run_growth(&rows[0], argc > 2 ? atoi(argv[2]) : 1024);
+		return 0;
+	}
+	counting = !strcmp(argv[1], "count");
+	if (counting)
+		counts_open();
+	else
+		sleep(8);	/* until the machine has nothing left to do of its boot */
+	for (i = 0; i < N_ROWS; i++)
+		if (counting == counted(&rows[i]) && row_wanted(&rows[i], argv + 2, argc - 2))
+			printf("row %s %s %s %s\n", rows[i].op, rows[i].unit, rows[i].floor,
+			       rows[i].target);
+	for (s = subjects; s->name; s++)
+		run_subject(s, argv + 2, argc - 2);
+	if (uname(&un))
+		give_up("uname");
+	printf("kernel %s\n", un.release);
+	printf("done\n");
+	return 0;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * make bench: what moving pages costs, beside what others do. It runs in the test
+ * VM (selftests/bench/run), and prints lines for report.awk:
+ *
+ *   row OP UNIT FLOOR TARGET          FLOOR: of which subject; TARGET: NUMBER, or
+ *                                     FACTOR*SUBJECT
+ *   insn OP SUBJECT MIN MAX ROUNDS    instructions per page
+ *   wait OP SUBJECT MIN MAX ROUNDS    how often a thread waited for a lock, per page
+ *   count OP SUBJECT WHAT NUMBER      of what, per page
+ *   grow OP MIB NUMBER                instructions per page, of so much memory
+ */
+#ifndef UFFDVRAM_BENCH_H
+#define UFFDVRAM_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../util_mm.h"
+
+/* Who does it. A bit for each, and its name in subjects[]. */
+enum {
+	OURS = 1 << 0,
+	FLOOR = 1 << 1,
+	HMM = 1 << 2,
+	LEAN = 1 << 3,
+	ZRAM = 1 << 4,
+	UFFD = 1 << 5,
+	SCAN = 1 << 6,
+	SOFT = 1 << 7,
+};
+
+/**
+ * struct subject - one who does it; what it cannot do is NULL
+ * @bit: of the enum above
+ * @name: in the table
+ * @module: what the module is called that it needs, or NULL
+ * @file: where that is
+ * @params: of the module
+ * @open: get ready; the module is there
+ * @close: undo
+ * @adopt: memory that will be used next, until it is unmapped
+ * @drop: forget it
+ * @in: move pages out of the CPU's reach
+ * @out: and back
+ * @arm: have userfaultfd watch the memory, with UFFDIO_REGISTER_MODE_*; returns the
+ *	descriptor
+ * @install: put pages where there are none
+ * @rearm: track writes to these pages from now on
+ */
+struct subject {
+	unsigned int bit;
+	const char *name, *module, *file, *params;
+	void (*open)(size_t len);
+	void (*close)(void);
+	void (*adopt)(char *mem, size_t len);
+	void (*drop)(void);
+	void (*in)(char *mem, size_t len);
+	void (*out)(char *mem, size_t len);
+	int (*arm)(char *mem, size_t len, unsigned int modes);
+	void (*install)(char *mem, const char *data, size_t len);
+	void (*rearm)(char *mem, size_t len);
+};
+
+extern const struct subject subjects[];
+
+/**
+ * struct round - one measurement
+ * @s: of whom
+ * @mem: its memory, with 4 KiB pages only
+ * @len: bytes
+ */
+struct round {
+	const struct subject *s;
+	char *mem;
+	size_t len;
+};
+
+/** struct row - one line of the table */
+struct row {
+	const char *op;
+	const char *unit;
+	void (*fn)(const struct round *r);
+	unsigned int subjects;	/* whom to measure */
+	const char *floor;	/* the subject that cannot be beaten */
+	const char *target;
+};
+
+/* rows.c: one function each; they call measure_begin() and measure_end() once. */
+void row_migrate_in(const struct round *r);
+void row_place(const struct round *r);
+void row_back(const struct round *r);
+void row_fault(const struct round *r);
+void row_uffd_touch(const struct round *r);
+void row_install(const struct round *r);
+void row_rearm(const struct round *r);
+void row_pool_2threads(const struct round *r);
+void row_fault_2threads(const struct round *r);
+
+/** fill - have a page everywhere, with data */
+void fill(char *mem, size_t len);
+
+/** check_in, check_home - all pages are where a move was to take them, or the end */
+void check_in(const struct round *r);
+void check_home(const struct round *r);
+
+/** plain_arm - a userfaultfd for plain memory */
+int plain_arm(char *mem, size_t len, unsigned int modes);
+
+/**
+ * measure_begin, measure_end - around what is measured
+ * @clock: whose CPU time counts
+ * @ops: pages, or operations, that were done
+ */
+void measure_begin(clockid_t clock);
+void measure_end(size_t ops);
+
+/* counts.c: what the kernel does meanwhile, by its probes. */
+#define MAX_COUNTS	16
+void counts_open(void);
+/** counts_watch - count all, or only (which disturbs less) who waits for a lock */
+void counts_watch(bool all);
+/** counts_read - the counters now; locks that @module took among them */
+void counts_read(const char *module, double *count);
+/** counts_name - of counter @i, or NULL: there are no more */
+const char *counts_name(unsigned int i);
+/** counts_waits - is counter @i one of those? */
+bool counts_waits(unsigned int i);
+/** counts_contended - of these counters, how often someone had to wait for a lock */
+double counts_contended(const double *count);
+
+#endif /* UFFDVRAM_BENCH_H */

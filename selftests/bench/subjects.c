@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Who is measured: we, the floor, and what the kernel has already. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+#include <uffdvram/arm.h>
+
+#include "bench.h"
+#include "floor/floor.h"
+
+static void must(int ret, const char *what)
+{
+	if (ret < 0) {
+		errno = -ret;
+		give_up(what);
+	}
+}
+
+/* What is moved is not present; a page that stayed would make a number look good. */
+static void check_where(const char *mem, size_t len, uint64_t bit, const char *what)
+{
+	size_t i;
+
+	for (i = 0; i < len; i += PAGE) {
+		if (!(pagemap_entry(0, mem + i) & bit)) {
+			fprintf(stderr, "bench: %s: page %zu did not move\n", what, i / PAGE);
+			_exit(1);
+		}
+	}
+}
+
+/* Plain memory. */
+
+static int plain_uffd = -1;
+
+int plain_arm(char *mem, size_t len, unsigned int modes)
+{
+	uint64_t features = modes & UFFDIO_REGISTER_MODE_WP ?
+		UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED : 0;
+
+	plain_uffd = uffd_open(features);
+	must(plain_uffd, "userfaultfd");
+	must(uffd_register(plain_uffd, mem, len, modes), "UFFDIO_REGISTER");
+	return plain_uffd;
+}
+
+static void plain_install(char *mem, const char *data, size_t len)
+{
+	must(uffd_copy(plain_uffd, mem, data, len, 0), "UFFDIO_COPY");
+}
+
+static void plain_rearm(char *mem, size_t len)
+{
+	must(uffd_wp(plain_uffd, mem, len, true), "UFFDIO_WRITEPROTECT");
+}
+
+static void plain_drop(void)
+{
+	if (plain_uffd >= 0)
+		close(plain_uffd);
+	plain_uffd = -1;
+}
+
+/* Ours, as a VMM uses it: by the library. */
+
+static struct uffdvram_ctx *ctx;
+static struct uffdvram_pool *pool;
+static struct uffdvram_range *range;
+static char *range_mem;
+
+static void ours_open(size_t len)
+{
+	const struct uffdvram_open_opts oopts = { .size = sizeof(oopts) };
+	const struct uffdvram_pool_opts popts = {
+		.size = sizeof(popts), .backend = UFFDVRAM_BACKEND_SIM, .bytes = len + len / 4,
+	};
+
+	must(uffdvram_open(&ctx, &oopts), "open the device");
+	must(uffdvram_pool_attach(&pool, ctx, &popts), "attach a pool");
+}
+
+static void ours_close(void)
+{
+	uffdvram_close(ctx);
+}
+
+static void ours_adopt(char *mem, size_t len)
+{
+	const struct uffdvram_range_opts opts = { .size = sizeof(opts), .pool = pool };
+
+	must(uffdvram_range_register(&range, ctx, ADDR(mem), len, &opts), "register");
+	range_mem = mem;
+}
+
+static void ours_drop(void)
+{
+	must(uffdvram_range_unregister(range), "unregister");
+}
+
+static void ours_move(const char *mem, size_t len, unsigned int flags)
+{
+	struct uffdvram_moved moved = { .size = sizeof(moved) };
+
+	must(uffdvram_range_move(range, mem - range_mem, len, flags, &moved), "move");
+	if (moved.moved != len / PAGE)
+		give_up("not all pages moved");
+}
+
+static void ours_in(char *mem, size_t len)
+{
+	ours_move(mem, len, 0);
+}
+
+static void ours_out(char *mem, size_t len)
+{
+	ours_move(mem, len, UFFDVRAM_MOVE_TO_RAM);
+}
+
+static int ours_arm(char *mem, size_t len, unsigned int modes)
+{
+	const struct uffdvram_arm_opts opts = {
+		.size = sizeof(opts),
+		.flags = modes & UFFDIO_REGISTER_MODE_WP ? UFFDVRAM_ARM_WP_ASYNC :
+							   UFFDVRAM_ARM_MISSING,
+	};
+
+	(void)mem, (void)len;
+	must(uffdvram_range_arm(range, &opts), "arm");
+	return uffdvram_range_uffd(range);
+}
+
+static void ours_install(char *mem, const char *data, size_t len)
+{
+	must(uffdvram_range_install(range, mem - range_mem, data, len,
+				    UFFDVRAM_INSTALL_QUEUE, NULL), "install");
+	must(uffdvram_range_flush(range, 0, NULL), "flush");
+}
+
+static void ours_rearm(char *mem, size_t len)
+{
+	must(uffdvram_range_rearm(range, mem - range_mem, len), "re-arm");
+}
+
+/* The floor, and test_hmm (as lib/test_hmm_uapi.h has it). */
+
+struct hmm_cmd {
+	__u64 addr, ptr, npages, cpages, faults;
+};
+
+#define HMM_TO_DEV	_IOWR('H', 0x02, struct hmm_cmd)
+#define HMM_TO_SYS	_IOWR('H', 0x03, struct hmm_cmd)
+
+static int dev = -1;
+static char *hmm_data;
+static size_t hmm_len;
+
+static void dev_open(const char *path)
+{
+	dev = open(path, O_RDWR | O_CLOEXEC);
+	must(dev < 0 ? -errno : 0, path);
+}
+
+static void dev_close(void)
+{
+	close(dev);
+}
+
+static void floor_open(size_t len)
+{
+	(void)len;
+	dev_open(FLOOR_DEVICE);
+}
+
+static void floor_move(unsigned long cmd, char *mem, size_t len)
+{
+	struct floor_piece p = { ADDR(mem), len };
+
+	must(ioctl(dev, cmd, &p) ? -errno : 0, "the floor's ioctl");
+}
+
+static void floor_in(char *mem, size_t len)
+{
+	floor_move(FLOOR_IN, mem, len);
+}
+
+static void floor_out(char *mem, size_t len)
+{
+	floor_move(FLOOR_OUT, mem, len);
+}
+
+static void floor_install(char *mem, const char *data, size_t len)
+{
+	plain_install(mem, data, len);
+	floor_in(mem, len);
+}
+
+static void hmm_open(size_t len)
+{
+	dev_open("/dev/hmm_dmirror0");
+	hmm_len = len;
+	hmm_data = map_small(len);
+	memset(hmm_data, 1, len);
+}
+
+static void hmm_close(void)
+{
+	munmap(hmm_data, hmm_len);
+	dev_close();
+}
+
+static void hmm_move(unsigned long cmd, char *mem, size_t len)
+{
+	struct hmm_cmd c = { .addr = ADDR(mem), .ptr = ADDR(hmm_data), .npages = len / PAGE };
+
+	must(ioctl(dev, cmd, &c) ? -errno : 0, "test_hmm's ioctl");
+}
+
+static void hmm_in(char *mem, size_t len)
+{
+	hmm_move(HMM_TO_DEV, mem, len);
+}
+
+static void hmm_out(char *mem, size_t len)
+{
+	hmm_move(HMM_TO_SYS, mem, len);
+}
+
+static void hmm_install(char *mem, const char *data, size_t len)
+{
+	plain_install(mem, data, len);
+	hmm_in(mem, len);
+}
+
+/* Swap on compressed RAM: no userfaultfd's events for it, but a tier. */
+
+static void zram_open(size_t len)
+{
+	(void)len;
+	if (!swap_on())
+		give_up("swap on zram");
+}
+
+static void zram_in(char *mem, size_t len)
+{
+	must(madvise(mem, len, MADV_PAGEOUT) ? -errno : 0, "MADV_PAGEOUT");
+}
+
+/* Other ways of finding out what is written. */
+
+static int proc_fd = -1;
+
+static void scan_rearm(char *mem, size_t len)
+{
+	static struct page_region vec[64];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg), .flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
+		.start = ADDR(mem), .end = ADDR(mem) + len,
+		.vec = ADDR(vec), .vec_len = 64,
+		.category_mask = PAGE_IS_WRITTEN, .return_mask = PAGE_IS_WRITTEN,
+	};
+
+	must(ioctl(proc_fd, PAGEMAP_SCAN, &arg) < 0 ? -errno : 0, "PAGEMAP_SCAN");
+	if (arg.walk_end != ADDR(mem) + len)
+		give_up("PAGEMAP_SCAN stopped half way");
+}
+
+static void proc_open(const char *path, int flags)
+{
+	proc_fd = open(path, flags | O_CLOEXEC);
+	must(proc_fd < 0 ? -errno : 0, path);
+}
+
+static void scan_open(size_t len)
+{
+	(void)len;
+	proc_open("/proc/self/pagemap", O_RDONLY);
+}
+
+static void soft_open(size_t len)
+{
+	(void)len;
+	proc_open("/proc/self/clear_refs", O_WRONLY);
+}
+
+static void proc_close(void)
+{
+	close(proc_fd);
+}
+
+static int soft_arm(char *mem, size_t len, unsigned int modes)
+{
+	(void)mem, (void)len, (void)modes;
+	return -1;
+}
+
+static void soft_rearm(char *mem, size_t len)
+{
+	(void)mem, (void)len;
+	must(write(proc_fd, "4", 1) == 1 ? 0 : -errno, "clear_refs");
+}
+
+/*
+ * test_hmm keeps the data of four devices, each with books of its own; the first
+ * chunk of memory is as large as anything that is measured with it.
+ */
+const struct subject subjects[] = {
+	{
+		.bit = OURS, .name = "ours", .module = "uffdvram",
+		.open = ours_open, .close = ours_close, .adopt = ours_adopt, .drop = ours_drop,
+		.in = ours_in, .out = ours_out, .arm = ours_arm,
+		.install = ours_install, .rearm = ours_rearm,
+	}, {
+		.bit = FLOOR, .name = "floor", .module = "uffdvram_floor",
+		.file = "/files/uffdvram-floor.ko", .params = "mib=64",
+		.open = floor_open, .close = dev_close, .drop = plain_drop,
+		.in = floor_in, .out = floor_out, .arm = plain_arm, .install = floor_install,
+	}, {
+		.bit = HMM, .name = "test_hmm", .module = "test_hmm",
+		.file = "/files/test_hmm.ko", .params = "",
+		.open = hmm_open, .close = hmm_close, .drop = plain_drop,
+		.in = hmm_in, .out = hmm_out, .arm = plain_arm, .install = hmm_install,
+	}, {
+		.bit = LEAN, .name = "lean", .module = "test_hmm_lean",
+		.file = "/files/test_hmm_lean.ko", .params = "",
+		.open = hmm_open, .close = hmm_close, .drop = plain_drop,
+		.in = hmm_in, .out = hmm_out, .arm = plain_arm, .install = hmm_install,
+	}, {
+		.bit = ZRAM, .name = "zram",
+		.open = zram_open, .close = swap_off, .in = zram_in,
+	}, {
+		.bit = UFFD, .name = "userfaultfd", .drop = plain_drop,
+		.arm = plain_arm, .install = plain_install, .rearm = plain_rearm,
+	}, {
+		.bit = SCAN, .name = "pagemap_scan", .drop = plain_drop,
+		.open = scan_open, .close = proc_close, .arm = plain_arm, .rearm = scan_rearm,
+	}, {
+		.bit = SOFT, .name = "soft_dirty",
+		.open = soft_open, .close = proc_close, .arm = soft_arm, .rearm = soft_rearm,
+	}, { 0 }
+};
+
+/* For rows.c: where pages must be after a move. */
+void check_in(const struct round *r)
+{
+	check_where(r->mem, r->len, PAGEMAP_SWAPPED, r->s->name);
+}
+
+void check_home(const struct round *r)
+{
+	check_where(r->mem, r->len, PAGEMAP_PRESENT, r->s->name);
+}
