@@ -259,8 +259,8 @@ TEST_F(vram, closed_during_migrate)
 	start = now_ms();
 	EXPECT_EQ(0, close(l.fd));
 	EXPECT_GT(3000, now_ms() - start);
-	pthread_join(thread, NULL);
 	knobs_calm();
+	pthread_join(thread, NULL);
 	EXPECT_EQ(0, l.ret);
 	EXPECT_EQ(l.len, l.m.done);
 	EXPECT_TRUE(sum_ok(l.mem, l.len, &l.m));
@@ -285,8 +285,8 @@ TEST_F(vram, detached_during_migrate)
 	sleep_ms(100);
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, &left));
 	EXPECT_EQ(0, left);
-	pthread_join(thread, NULL);
 	knobs_calm();
+	pthread_join(thread, NULL);
 	EXPECT_TRUE(l.ret == -ENODEV || !l.ret) TH_LOG("MIGRATE said %d", l.ret);
 	EXPECT_TRUE(sum_ok(l.mem, l.len, &l.m));
 	EXPECT_EQ(0, uv_in_vram(self->fd, l.mem, l.len));
