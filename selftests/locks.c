@@ -16,6 +16,8 @@
 
 #define PAGES	64
 #define LEN	(PAGES * PAGE)
+/* For each page of MIB(6): 15 s in all, and 2.6 s for what a call does between two looks. */
+#define SLOW_US	10000
 
 /* The structs of the calls lie in the very pages that the calls move. */
 TEST_F(vram, arguments_in_moving_pages)
@@ -253,7 +255,7 @@ TEST_F(vram, closed_during_migrate)
 	ASSERT_EQ(0, uv_attach(l.fd, MIB(8), 0, &pool));
 	ASSERT_EQ(0, uv_register(l.fd, l.mem, l.len, pool, NULL));
 	fill_pages(l.mem, l.len, 3);
-	uv_knob_set("delay_us", "%d", 30000);
+	uv_knob_set("delay_us", "%d", SLOW_US);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, move_long, &l));
 	sleep_ms(100);
 	start = now_ms();
@@ -280,7 +282,7 @@ TEST_F(vram, detached_during_migrate)
 	l.mem = map_small(l.len);
 	ASSERT_EQ(0, uv_register(self->fd, l.mem, l.len, self->pool, NULL));
 	fill_pages(l.mem, l.len, 4);
-	uv_knob_set("delay_us", "%d", 30000);
+	uv_knob_set("delay_us", "%d", SLOW_US);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, move_long, &l));
 	sleep_ms(100);
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, &left));
@@ -307,7 +309,7 @@ static int move_and_leave(int sock, void *arg)
 	    uv_register(l.fd, l.mem, l.len, pool, NULL))
 		return 1;
 	fill_pages(l.mem, l.len, 5);
-	uv_knob_set("delay_us", "%d", 30000);
+	uv_knob_set("delay_us", "%d", SLOW_US);
 	for (i = 0; i < 3; i++)
 		if (pthread_create(&thread[i], NULL, move_long, &l))
 			return 2;
