@@ -9,18 +9,12 @@
 #include <linux/mm_types.h>
 #include <linux/types.h>
 
+#include <linux/uffdvram.h>
+
 struct dentry;
 struct module;
 struct uffdvram_backend;
-struct uffdvram_pool_attach;
 struct uffdvram_backend_ops;
-
-/* enum uffdvram_trouble - what a backend tells of its device; no way back */
-enum uffdvram_trouble {
-	UFFDVRAM_TROUBLE_EVACUATE,	/* bring all pages home while that works */
-	UFFDVRAM_TROUBLE_LOST,		/* nothing can be read any more */
-	UFFDVRAM_TROUBLE_GONE,		/* it goes: end the pool, when all are home or lost */
-};
 
 /**
  * struct uffdvram_backend - one piece of memory behind one pool

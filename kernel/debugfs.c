@@ -54,14 +54,12 @@ static int knob_flip(struct uffdvram_backend *b, const char *arg)
 
 static int knob_trouble(struct uffdvram_backend *b, const char *arg)
 {
-	static const char *const words[] = {
-		[UFFDVRAM_TROUBLE_EVACUATE] = "evacuate",
-		[UFFDVRAM_TROUBLE_LOST] = "lost",
-		[UFFDVRAM_TROUBLE_GONE] = "gone",
-	};
-	int what = match_string(words, ARRAY_SIZE(words), arg);
+	/* As enum uffdvram_trouble, which begins with 1. */
+	static const char *const words[] = { "evacuate", "lost", "gone" };
+	int i = match_string(words, ARRAY_SIZE(words), arg);
 
-	return what < 0 ? -EINVAL : uffdvram_knobs_trouble(b, what);
+	return i < 0 ? -EINVAL :
+		       uffdvram_knobs_trouble(b, UFFDVRAM_TROUBLE_EVACUATE + i);
 }
 
 static int debugfs_turn(debugfs_knob knob, u32 pool, const char *arg)

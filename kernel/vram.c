@@ -293,12 +293,13 @@ void uffdvram_vram_retire(struct uffdvram_vram *v)
 
 /**
  * uffdvram_vram_heed() - do what a backend's trouble asks for
- * @v: published
+ * @v: published; the caller is its worker
  *
- * A pool whose device goes is retired.
+ * Tells who has ranges there. A pool whose device goes is retired.
  */
 void uffdvram_vram_heed(struct uffdvram_vram *v)
 {
+	uffdvram_vram_tell_trouble(v);
 	if (test_bit(UFFDVRAM_TROUBLE_GONE, &v->trouble))
 		uffdvram_vram_retire(v);
 }

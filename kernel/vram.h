@@ -34,6 +34,7 @@ struct uffdvram_pool_attach;
  * @reaped: pagemap and backend are gone; protected by @detach
  * @dropped: the backend is gone; protected by @detach
  * @trouble: a bit for each enum uffdvram_trouble that the backend told of
+ * @told: those that contexts were told of; the worker's own
  * @name: of the backend, which may go before the pool
  * @owner: the context that attached it; only compared, never followed
  * @ref: references on the struct
@@ -61,6 +62,7 @@ struct uffdvram_vram {
 	bool reaped;
 	bool dropped;
 	unsigned long trouble;
+	unsigned long told;
 	char name[8];
 	const void *owner;
 	struct kref ref;
@@ -106,6 +108,7 @@ void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay);
 
 void uffdvram_vram_join(struct uffdvram_vram *v, struct uffdvram_owner *o);
 void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o);
+void uffdvram_vram_tell_trouble(struct uffdvram_vram *v);
 unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 				 struct uffdvram_owner *o, u32 *slots,
 				 unsigned int n, bool *quota);

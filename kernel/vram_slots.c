@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What ranges have of a pool: slots with their pages, and word when few are left. */
+/* What ranges have of a pool: slots with their pages, and word of how it fares. */
 #include <linux/mm.h>
 #include <linux/module.h>
 
@@ -29,14 +29,14 @@ void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o)
 }
 
 /* Tells every context with a range in the pool. */
-static void vram_tell_pressure(struct uffdvram_vram *v, unsigned long free)
+static void vram_tell(struct uffdvram_vram *v, u32 type, u32 cause, u64 len)
 {
 	static atomic64_t occasions;
 	struct uffdvram_event event = {
-		.type = UFFDVRAM_EVENT_POOL_PRESSURE,
-		.cause = !free,
+		.type = type,
+		.cause = cause,
 		.range = v->id,
-		.len = (u64)free << PAGE_SHIFT,
+		.len = len,
 	};
 	u64 mark = atomic64_inc_return(&occasions);
 	struct uffdvram_owner *o;
@@ -45,6 +45,20 @@ static void vram_tell_pressure(struct uffdvram_vram *v, unsigned long free)
 	list_for_each_entry(o, &v->owners, pool_link)
 		uffdvram_event_push_once(o->events, &event, mark);
 	spin_unlock(&v->owners_lock);
+}
+
+/**
+ * uffdvram_vram_tell_trouble() - tell of the device's trouble, of each kind once
+ * @v: the caller is its worker
+ */
+void uffdvram_vram_tell_trouble(struct uffdvram_vram *v)
+{
+	unsigned long news = READ_ONCE(v->trouble) & ~v->told;
+	unsigned int what;
+
+	v->told |= news;
+	for_each_set_bit(what, &news, BITS_PER_LONG)
+		vram_tell(v, UFFDVRAM_EVENT_POOL_TROUBLE, what, 0);
 }
 
 static unsigned long vram_free_slots(struct uffdvram_vram *v)
@@ -71,7 +85,8 @@ static void vram_check_pressure(struct uffdvram_vram *v, unsigned long before,
 		WRITE_ONCE(v->pressure, 0);
 	was = READ_ONCE(v->pressure);
 	if (now > was && try_cmpxchg(&v->pressure, &was, now))
-		vram_tell_pressure(v, free);
+		vram_tell(v, UFFDVRAM_EVENT_POOL_PRESSURE, !free,
+			  (u64)free << PAGE_SHIFT);
 }
 
 /**

@@ -73,6 +73,7 @@ const char *uffdvram_event_name(unsigned int type)
 		[UFFDVRAM_EVENT_FAULT_BACK] = "fault_back",
 		[UFFDVRAM_EVENT_POOL_PRESSURE] = "pool_pressure",
 		[UFFDVRAM_EVENT_RANGE_GONE] = "range_gone",
+		[UFFDVRAM_EVENT_POOL_TROUBLE] = "pool_trouble",
 	};
 
 	return name_of(names, sizeof(names) / sizeof(*names), type);
@@ -83,6 +84,17 @@ const char *uffdvram_gone_name(unsigned int cause)
 	static const char *const names[] = {
 		[UFFDVRAM_GONE_UNMAPPED] = "unmapped",
 		[UFFDVRAM_GONE_EXIT] = "exit",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), cause);
+}
+
+const char *uffdvram_trouble_name(unsigned int cause)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_TROUBLE_EVACUATE] = "evacuate",
+		[UFFDVRAM_TROUBLE_LOST] = "lost",
+		[UFFDVRAM_TROUBLE_GONE] = "gone",
 	};
 
 	return name_of(names, sizeof(names) / sizeof(*names), cause);

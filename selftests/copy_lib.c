@@ -89,6 +89,12 @@ TEST_F(armed, events)
 	EXPECT_STREQ("unmapped", uffdvram_gone_name(ev[0].cause));
 	EXPECT_STREQ("unknown", uffdvram_event_name(99));
 	EXPECT_STREQ("unknown", uffdvram_gone_name(0));
+	uv_knob_set("trouble", "%u gone", uffdvram_pool_number(self->pool));
+	ASSERT_EQ(0, uffdvram_event_read(self->ctx, ev, 4, &got, 5000));
+	EXPECT_EQ(1, got);
+	EXPECT_STREQ("pool_trouble", uffdvram_event_name(ev[0].type));
+	EXPECT_STREQ("gone", uffdvram_trouble_name(ev[0].cause));
+	EXPECT_STREQ("unknown", uffdvram_trouble_name(0));
 }
 
 TEST_F(armed, windows)

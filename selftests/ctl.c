@@ -257,6 +257,23 @@ TEST_F(ctl, faults_are_told)
 	EXPECT_EQ(1, child_step(&self->target, 1));
 }
 
+/* The device of its pool has trouble, twice. */
+TEST_F(ctl, trouble_is_told)
+{
+	ASSERT_EQ(0, run("printf 'pool attach sim 8M\nrange add 0x%lx 4M\necho begun\n"
+			 "events -n 1 -t 20\nevents -j -n 1 -t 20\n' | "
+			 "uffdvramctl -p %d batch | "
+			 "(while read line; do echo \"$line\"; if [ \"$line\" = begun ]; then "
+			 "cd /sys/kernel/debug/uffdvram; "
+			 "while read word n more; do last=$n; done <pools; "
+			 "echo $last evacuate >knobs/trouble; "
+			 "echo $last lost >knobs/trouble; fi; done)", self->addr, self->pid));
+	EXPECT_TRUE(says(" pool_trouble: pool "));
+	EXPECT_TRUE(says(", evacuate\n"));
+	EXPECT_TRUE(says("\"event\":\"pool_trouble\",\"pool\":"));
+	EXPECT_TRUE(says(",\"cause\":\"lost\"}\n"));
+}
+
 /* A pool that is too small, so that pages stay and the pool says that it is full. */
 static int small_pool(int pid, unsigned long addr, const char *options)
 {

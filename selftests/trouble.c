@@ -8,6 +8,9 @@
 
 #include "trouble_fixture.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #define PAGES		64
 #define LEN		(PAGES * PAGE)
 
@@ -58,10 +61,33 @@ static void expect_closed(struct __test_metadata *_metadata,
 	EXPECT_EQ(-ENODEV, uv_migrate(self->fd, self->mem, LEN, 0, NULL));
 }
 
+static bool has_news(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, timeout_ms) == 1;
+}
+
+/* The next event of a context, waiting for it: a pool's trouble. */
+static void expect_told(struct __test_metadata *_metadata, int fd, uint32_t pool,
+			uint32_t cause)
+{
+	struct uffdvram_event e;
+
+	ASSERT_TRUE(has_news(fd, 20000));
+	ASSERT_EQ(sizeof(e), read(fd, &e, sizeof(e)));
+	EXPECT_EQ(UFFDVRAM_EVENT_POOL_TROUBLE, e.type);
+	EXPECT_EQ(cause, e.cause);
+	EXPECT_EQ(pool, e.range);
+	EXPECT_EQ(0, e.addr);
+	EXPECT_EQ(0, e.len);
+}
+
 /* The pages come home by themselves, and none goes there any more. */
 TEST_F(trouble, evacuate)
 {
 	trouble(self, "evacuate");
+	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_EVACUATE);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	expect_closed(_metadata, self);
 	EXPECT_EQ(0, uv_in_vram(self->fd, self->mem, LEN));
@@ -78,6 +104,7 @@ TEST_F(trouble, lost)
 
 	trouble(self, "lost");
 	expect_poison(_metadata, self->mem, LEN);
+	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_LOST);
 	EXPECT_TRUE(wait_until(lost_enough, &lost, 20000));
 	expect_closed(_metadata, self);
 	EXPECT_FALSE(pool_ended(&self->pool));
@@ -101,6 +128,7 @@ TEST_F(trouble, gone)
 {
 	trouble(self, "gone");
 	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 20000));
+	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_GONE);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	EXPECT_EQ(-ENODEV, uv_detach(self->fd, self->pool, 0, NULL));
 	expect_closed(_metadata, self);
@@ -118,12 +146,45 @@ TEST_F(trouble, lost_and_gone)
 	trouble(self, "lost");
 	trouble(self, "gone");
 	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 20000));
+	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_LOST);
+	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_GONE);
 	EXPECT_TRUE(wait_until(lost_enough, &lost, 20000));
 	expect_poison(_metadata, self->mem, LEN);
 	EXPECT_EQ(self->slots + PAGES, uv_slots_in_use());
 	munmap(self->mem, LEN);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	self->mem = map_small(LEN);
+}
+
+/*
+ * Each context with ranges in the pool is told, once of each cause, however many it
+ * has there; others are not.
+ */
+TEST_F(trouble, who_is_told)
+{
+	int other = uv_open(), idle = uv_open();
+	char *mem = map_small(4 * PAGE);
+	uint32_t shared;
+
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(4), UFFDVRAM_POOL_SHARED, &shared));
+	ASSERT_EQ(0, uv_register(self->fd, mem, PAGE, shared, NULL));
+	ASSERT_EQ(0, uv_register(self->fd, mem + PAGE, PAGE, shared, NULL));
+	ASSERT_EQ(0, uv_register(other, mem + 2 * PAGE, PAGE, shared, NULL));
+	ASSERT_EQ(0, uv_register(idle, mem + 3 * PAGE, PAGE, 0, NULL));
+	uv_knob_set("trouble", "%u evacuate", shared);
+	expect_told(_metadata, self->fd, shared, UFFDVRAM_TROUBLE_EVACUATE);
+	expect_told(_metadata, other, shared, UFFDVRAM_TROUBLE_EVACUATE);
+	uv_knob_set("trouble", "%u evacuate", shared);
+	uv_knob_set("trouble", "%u lost", shared);
+	expect_told(_metadata, self->fd, shared, UFFDVRAM_TROUBLE_LOST);
+	expect_told(_metadata, other, shared, UFFDVRAM_TROUBLE_LOST);
+	EXPECT_FALSE(has_news(self->fd, 0));
+	EXPECT_FALSE(has_news(other, 0));
+	EXPECT_FALSE(has_news(idle, 0));
+	close(other);
+	close(idle);
+	EXPECT_EQ(0, uv_detach(self->fd, shared, 0, NULL));
+	munmap(mem, 4 * PAGE);
 }
 
 TEST_F(trouble, gone_under_load)

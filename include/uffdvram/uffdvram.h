@@ -510,6 +510,9 @@ const char *uffdvram_event_name(unsigned int type);
 /** uffdvram_gone_name - a word for an enum uffdvram_gone ("unmapped") */
 const char *uffdvram_gone_name(unsigned int cause);
 
+/** uffdvram_trouble_name - a word for an enum uffdvram_trouble ("evacuate") */
+const char *uffdvram_trouble_name(unsigned int cause);
+
 /**
  * uffdvram_stay_name - a word for an enum uffdvram_stay ("pinned")
  *

@@ -15,17 +15,20 @@
 
 static void event_json(const struct uffdvram_event *ev)
 {
-	bool pool = ev->type == UFFDVRAM_EVENT_POOL_PRESSURE;
+	bool pressure = ev->type == UFFDVRAM_EVENT_POOL_PRESSURE;
+	bool trouble = ev->type == UFFDVRAM_EVENT_POOL_TROUBLE;
 	struct json j = { .out = stdout };
 
 	json_open(&j, NULL, '{');
 	json_u64(&j, "seq", ev->seq);
 	json_u64(&j, "time_ns", ev->time_ns);
 	json_str(&j, "event", uffdvram_event_name(ev->type));
-	json_u64(&j, pool ? "pool" : "range", ev->range);
-	if (pool) {
+	json_u64(&j, pressure || trouble ? "pool" : "range", ev->range);
+	if (pressure) {
 		json_u64(&j, "free", ev->len);
 		json_bool(&j, "full", ev->cause);
+	} else if (trouble) {
+		json_str(&j, "cause", uffdvram_trouble_name(ev->cause));
 	} else {
 		json_addr(&j, "addr", ev->addr);
 		json_u64(&j, "len", ev->len);
@@ -45,6 +48,9 @@ static void event_text(const struct uffdvram_event *ev)
 	if (ev->type == UFFDVRAM_EVENT_POOL_PRESSURE)
 		printf("pool %" PRIu64 ", %s\n", (uint64_t)ev->range,
 		       ev->cause ? "full" : size);
+	else if (ev->type == UFFDVRAM_EVENT_POOL_TROUBLE)
+		printf("pool %" PRIu64 ", %s\n", (uint64_t)ev->range,
+		       uffdvram_trouble_name(ev->cause));
 	else if (ev->type == UFFDVRAM_EVENT_RANGE_GONE && ev->cause == UFFDVRAM_GONE_EXIT)
 		printf("all, exit\n");
 	else

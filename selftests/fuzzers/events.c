@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			must(*uffdvram_gone_name(ev[i].cause) && *uffdvram_stay_name(ev[i].type));
 			must(*uffdvram_state_name(ev[i].type) && *uffdvram_sigbus_name(ev[i].type));
 			must(*uffdvram_module_state_name(ev[i].type));
+			must(*uffdvram_trouble_name(ev[i].cause));
 		}
 	} while (got);
 	uffdvram_close(ctx);

@@ -442,6 +442,7 @@ enum uffdvram_event_type {
 	UFFDVRAM_EVENT_FAULT_BACK = 1,	/* a fault brought pages home */
 	UFFDVRAM_EVENT_POOL_PRESSURE = 2, /* a pool has few slots left */
 	UFFDVRAM_EVENT_RANGE_GONE = 3,	/* memory of a range is gone */
+	UFFDVRAM_EVENT_POOL_TROUBLE = 4, /* a pool's device has trouble: it is closed */
 };
 
 /** enum uffdvram_gone - cause of a UFFDVRAM_EVENT_RANGE_GONE */
@@ -450,14 +451,22 @@ enum uffdvram_gone {
 	UFFDVRAM_GONE_EXIT = 2,		/* exit or exec: all ranges (@range is 0) */
 };
 
+/** enum uffdvram_trouble - cause of a UFFDVRAM_EVENT_POOL_TROUBLE; no way back */
+enum uffdvram_trouble {
+	UFFDVRAM_TROUBLE_EVACUATE = 1,	/* all pages come home while that works */
+	UFFDVRAM_TROUBLE_LOST = 2,	/* nothing can be read any more: they are poison */
+	UFFDVRAM_TROUBLE_GONE = 3,	/* it goes: the pool ends when all are home or lost */
+};
+
 /**
  * struct uffdvram_event - what read(2) on a context gives, one or more at a time
  * @type: enum uffdvram_event_type
- * @cause: RANGE_GONE: enum uffdvram_gone; POOL_PRESSURE: 1 when it is full; else 0
+ * @cause: RANGE_GONE: enum uffdvram_gone; POOL_TROUBLE: enum uffdvram_trouble;
+ *	POOL_PRESSURE: 1 when it is full; else 0
  * @seq: counts the context's events from 1; a gap: events were lost
- * @range: number of the range; POOL_PRESSURE: number of the pool
- * @addr: first byte that it is about; POOL_PRESSURE: 0
- * @len: bytes; POOL_PRESSURE: bytes that are free
+ * @range: number of the range; POOL_*: number of the pool
+ * @addr: first byte that it is about; POOL_*: 0
+ * @len: bytes; POOL_PRESSURE: bytes that are free; POOL_TROUBLE: 0
  * @time_ns: CLOCK_MONOTONIC
  *
  * A context keeps the last UFFDVRAM_EVENTS_MAX events until they are read. A
@@ -468,6 +477,7 @@ enum uffdvram_gone {
  * FAULT_BACK comes for ranges registered with UFFDVRAM_RANGE_FAULT_EVENTS.
  * POOL_PRESSURE comes to every context with a range in the pool when less than an
  * eighth of it is free, and when it is full; again only after a quarter was free.
+ * POOL_TROUBLE comes to the same, once for each cause: LOST or GONE may follow.
  * Unmapping a range does not unregister it.
  */
 struct uffdvram_event {
