@@ -35,7 +35,7 @@ static const struct row rows[] = {
 	{ "fault-4k", INSN, row_fault, OURS | FLOOR | HMM | ZRAM, "floor", "9700" },
 	{ "uffd-touch", INSN, row_uffd_touch, OURS | UFFD, "userfaultfd", "1.05*userfaultfd" },
 	{ "install", INSN, row_install, OURS | FLOOR | LEAN | UFFD, "floor", "2.3*userfaultfd" },
-	{ "rearm-ram", INSN, row_rearm, OURS | UFFD | SCAN | SOFT, "userfaultfd",
+	{ "rearm-ram", INSN, row_rearm, OURS | UFFD | SCAN | SOFT | KVM, "userfaultfd",
 	  "1.05*userfaultfd" },
 	{ "pool-2threads", WAITS, row_pool_2threads, OURS | FLOOR | LEAN, "floor", "0.001" },
 	{ "fault-2threads", WAITS, row_fault_2threads, OURS | FLOOR | HMM, "floor", "0.001" },

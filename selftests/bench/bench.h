@@ -28,6 +28,7 @@ enum {
 	UFFD = 1 << 5,
 	SCAN = 1 << 6,
 	SOFT = 1 << 7,
+	KVM = 1 << 8,
 };
 
 /**
@@ -46,7 +47,9 @@ enum {
  * @arm: have userfaultfd watch the memory, with UFFDIO_REGISTER_MODE_*; returns the
  *	descriptor
  * @install: put pages where there are none
+ * @dirty: write to all pages, where a CPU's writes are not what is tracked
  * @rearm: track writes to these pages from now on
+ * @written: how many pages were written before the last @rearm
  */
 struct subject {
 	unsigned int bit;
@@ -59,10 +62,19 @@ struct subject {
 	void (*out)(char *mem, size_t len);
 	int (*arm)(char *mem, size_t len, unsigned int modes);
 	void (*install)(char *mem, const char *data, size_t len);
+	void (*dirty)(char *mem, size_t len);
 	void (*rearm)(char *mem, size_t len);
+	size_t (*written)(char *mem, size_t len);
 };
 
 extern const struct subject subjects[];
+
+/* subject_kvm.c */
+int kvm_arm(char *mem, size_t len, unsigned int modes);
+void kvm_dirty(char *mem, size_t len);
+void kvm_rearm(char *mem, size_t len);
+size_t kvm_written(char *mem, size_t len);
+void kvm_drop(void);
 
 /**
  * struct round - one measurement

@@ -67,12 +67,23 @@ function table(	i, op) {
 			number(min[op, floor[op]]), times(op), number(target_of(op)),
 			status(op), peers(op, "%s %s")
 		if (status(op) == "missed")
-			printf "%16s   missed: %s\n", "", why(op)
+			printf "%16s   missed%s: %s\n", "", worse(op), why(op)
 	}
 }
 
 function times(op) {
 	return unit[op] ~ /^insn/ && min[op, floor[op]] ? sprintf("%.3f", min[op, "ours"] / min[op, floor[op]]) : "-"
+}
+
+# Missing a target is one thing, being beaten another.
+function worse(op,	i, s, text) {
+	for (i = 1; i <= n_subjects; i++) {
+		s = subjects[i]
+		if (s != "ours" && s != "floor" && (op, s) in min && min[op, s] < min[op, "ours"] &&
+		    index(target[op], s) == 0)
+			text = text (text == "" ? ", and worse than " : ", ") s
+	}
+	return text
 }
 
 function why(op) {
@@ -89,6 +100,8 @@ function counts_table(	i, k, op) {
 	printf "\n"
 	for (i = 1; i <= n_rows; i++) {
 		op = rows[i]
+		if (!((op, "ours", counts[1]) in count))
+			continue
 		printf "%-16s", op
 		for (k = 1; k <= n_counts; k++)
 			printf " %21s", sprintf("%.4f (%.4f)", count[op, "ours", counts[k]],

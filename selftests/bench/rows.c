@@ -170,10 +170,16 @@ void row_rearm(const struct round *r)
 	fill(r->mem, r->len);
 	arm(r, UFFDIO_REGISTER_MODE_WP);
 	r->s->rearm(r->mem, r->len);
-	fill(r->mem, r->len);	/* all of them are written again */
+	/* All of them are written again. */
+	if (r->s->dirty)
+		r->s->dirty(r->mem, r->len);
+	else
+		fill(r->mem, r->len);
 	measure_begin(CLOCK_THREAD_CPUTIME_ID);
 	r->s->rearm(r->mem, r->len);
 	measure_end(r->len / PAGE);
+	if (r->s->written && r->s->written(r->mem, r->len) != r->len / PAGE)
+		give_up("not all pages are told as written");
 }
 
 /* Two threads, each on its own CPU and its own half of the memory. */

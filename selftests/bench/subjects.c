@@ -254,6 +254,7 @@ static void zram_in(char *mem, size_t len)
 /* Other ways of finding out what is written. */
 
 static int proc_fd = -1;
+static size_t scan_pages;
 
 static void scan_rearm(char *mem, size_t len)
 {
@@ -264,10 +265,20 @@ static void scan_rearm(char *mem, size_t len)
 		.vec = ADDR(vec), .vec_len = 64,
 		.category_mask = PAGE_IS_WRITTEN, .return_mask = PAGE_IS_WRITTEN,
 	};
+	int i, n = ioctl(proc_fd, PAGEMAP_SCAN, &arg);
 
-	must(ioctl(proc_fd, PAGEMAP_SCAN, &arg) < 0 ? -errno : 0, "PAGEMAP_SCAN");
+	must(n < 0 ? -errno : 0, "PAGEMAP_SCAN");
 	if (arg.walk_end != ADDR(mem) + len)
 		give_up("PAGEMAP_SCAN stopped half way");
+	scan_pages = 0;
+	for (i = 0; i < n; i++)
+		scan_pages += (vec[i].end - vec[i].start) / PAGE;
+}
+
+static size_t scan_written(char *mem, size_t len)
+{
+	(void)mem, (void)len;
+	return scan_pages;
 }
 
 static void proc_open(const char *path, int flags)
@@ -339,9 +350,13 @@ const struct subject subjects[] = {
 	}, {
 		.bit = SCAN, .name = "pagemap_scan", .drop = plain_drop,
 		.open = scan_open, .close = proc_close, .arm = plain_arm, .rearm = scan_rearm,
+		.written = scan_written,
 	}, {
 		.bit = SOFT, .name = "soft_dirty",
 		.open = soft_open, .close = proc_close, .arm = soft_arm, .rearm = soft_rearm,
+	}, {
+		.bit = KVM, .name = "kvm_dirty_log", .drop = kvm_drop, .arm = kvm_arm,
+		.dirty = kvm_dirty, .rearm = kvm_rearm, .written = kvm_written,
 	}, { 0 }
 };
 
