@@ -7,7 +7,6 @@
 #ifndef UFFDVRAM_SELFTESTS_FAIL_FIXTURE_H
 #define UFFDVRAM_SELFTESTS_FAIL_FIXTURE_H
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,13 +50,8 @@ typedef FIXTURE_DATA(fail) data;
 
 FIXTURE_SETUP(fail)
 {
-	cpu_set_t cpu;
-
 	knobs_calm();
-	/* On one CPU no other one's LRU batch makes a page look pinned. */
-	CPU_ZERO(&cpu);
-	CPU_SET(0, &cpu);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
+	on_one_cpu();
 	ASSERT_TRUE(uv_wait_slots(0));
 	if (!inject_open(&self->inject, variant->kernel)) {
 		ASSERT_TRUE(variant->kernel);

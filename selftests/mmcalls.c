@@ -3,10 +3,9 @@
 /* What a process may do to its memory while pages of it live in VRAM. */
 #include "kselftest_harness.h"
 
-#include "util.h"
+#include "util_mm.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/mman.h>
 
 #define PAGES		64
@@ -264,12 +263,8 @@ TEST_F(mm, fork_advice)
 /* Locked memory has to be at home, and comes; it may be moved again. */
 TEST_F(mm, mlock)
 {
-	cpu_set_t one;
-
 	/* What locking batches on another CPU would keep references for long. */
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	on_one_cpu();
 	ASSERT_EQ(0, mlock(self->mem, LEN));
 	EXPECT_EQ(0, uv_in_vram(self->fd, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,16 @@ bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m)
 		     m->first[cause] >= begin + m->done))
 			return false;
 	return true;
+}
+
+void on_one_cpu(void)
+{
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(0, &cpu);
+	if (sched_setaffinity(0, sizeof(cpu), &cpu))
+		give_up("sched_setaffinity");
 }
 
 void knobs_calm(void)

@@ -29,6 +29,8 @@ void *map_aligned(size_t len);
  */
 bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m);
 
+/** on_one_cpu - for good: no other one's LRU batch makes a page look pinned */
+void on_one_cpu(void);
 /** knobs_calm - no injected failure, no delay */
 void knobs_calm(void);
 
