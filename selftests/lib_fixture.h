@@ -35,10 +35,8 @@ FIXTURE(armed)
 FIXTURE_SETUP(armed)
 {
 	const struct uffdvram_open_opts oopts = { .size = sizeof(oopts), .log = take_msg };
-	const struct uffdvram_pool_opts popts = {
-		.size = sizeof(popts), .backend = UFFDVRAM_BACKEND_SIM, .bytes = MIB(4),
-	};
 	struct uffdvram_range_opts ropts = { .size = sizeof(ropts) };
+	uint32_t number;
 
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
@@ -48,7 +46,9 @@ FIXTURE_SETUP(armed)
 	fill_pages_as(self->data, LEN, self->mem, SEED);
 	ASSERT_EQ(0, uffdvram_open(&self->ctx, &oopts));
 	self->fd = uffdvram_fd(self->ctx);
-	ASSERT_EQ(0, uffdvram_pool_attach(&ropts.pool, self->ctx, &popts));
+	/* Of the backend that the tests run over. */
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(4), 0, &number));
+	ASSERT_EQ(0, uffdvram_pool_wrap(&ropts.pool, self->ctx, number));
 	self->pool = ropts.pool;
 	ASSERT_EQ(0, uffdvram_range_register(&self->range, self->ctx, ADDR(self->mem),
 					     LEN, &ropts));
