@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pools of each backend. Tests of what is above backends run over each of them:
- * BACKEND of selftests/vm/run says what uv_attach() attaches.
+ * BACKEND of selftests/vm/run, or scripts/gpu-check, says what uv_attach() attaches.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,6 +72,25 @@ static int attach_on_gpu(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
 	return ret;
 }
 
+/* The same on a real card, by a program that can load CUDA's library: cuda/gpu.c. */
+static int attach_by_cuda(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
+{
+	const char *gpu = getenv("UFFDVRAM_GPU") ?: "gpu";
+	int ret = -EPIPE, passed_on = dup(fd);
+	char cmd[512];
+	FILE *f;
+
+	bytes = (bytes + GPU_PAGE - 1) & -GPU_PAGE;
+	snprintf(cmd, sizeof(cmd), "%s attach %d %zu %u", gpu, passed_on, bytes, flags);
+	f = popen(cmd, "re");
+	if (!f)
+		give_up("popen");
+	if (fscanf(f, "%d %u", &ret, pool) != 2 || pclose(f))
+		ret = ret < 0 ? ret : -EPIPE;
+	close(passed_on);
+	return ret;
+}
+
 int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
 {
 	struct uffdvram_pool_attach arg = {
@@ -82,5 +102,7 @@ int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
 		return attach_in_bar(fd, bytes, flags, pool);
 	if (backend && !strcmp(backend, "nvidia"))
 		return attach_on_gpu(fd, bytes, flags, pool);
+	if (backend && !strcmp(backend, "cuda"))
+		return attach_by_cuda(fd, bytes, flags, pool);
 	return attach(fd, &arg, pool);
 }
