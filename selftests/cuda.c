@@ -2,6 +2,7 @@
 /* IVSHMEM: 256 */
 /* FILES: build/KERNEL/uffdvram-nvidia.ko build/KERNEL/nvidia-stub.ko */
 /* FILES: build/cuda/stand-in/libcuda.so.1 build/cuda/fill */
+/* PROGRAMS: /lib64/ld-linux-x86-64.so.2 /lib/x86_64-linux-gnu/libc.so.6 */
 /*
  * Memory of a GPU as a pool, in one call: over a stand-in for CUDA's library
  * (cuda/libcuda.c), whose memory is that of the stand-in for the driver. Each of

@@ -250,33 +250,58 @@ TEST_F(nvidia, unload)
 	self->gpu = stub_open();
 }
 
-/* The driver is slow, with its lock held: pages come and go meanwhile. */
-static void *attach_slowly(void *arg)
-{
-	FIXTURE_DATA(nvidia) *self = arg;
-	uint64_t addr = stub_new(self->gpu, POOL_BYTES);
-	uint32_t pool;
-	long ret = nv_attach(self->fd, addr, POOL_BYTES, 0, &pool);
+/* A call of the driver's that does not come back, with its lock held. */
+struct slow_call {
+	int fd;
+	uint64_t addr;		/* to be attached, or 0 */
+	uint32_t pool;		/* out; or to be detached */
+	long ret;
+	pthread_t thread;
+};
 
-	return (void *)(ret ?: uv_detach(self->fd, pool, 0, NULL));
+static void *slow_call_run(void *arg)
+{
+	struct slow_call *c = arg;
+
+	c->ret = c->addr ? nv_attach(c->fd, c->addr, POOL_BYTES, 0, &c->pool) :
+			   uv_detach(c->fd, c->pool, 0, NULL);
+	return NULL;
 }
 
-TEST_F(nvidia, slow_driver)
+static bool driver_is_held(void *unused)
 {
-	pthread_t thread;
-	void *ret;
+	(void)unused;
+	return stub_knob_get("held") == 'Y';
+}
 
-	fill_pool(_metadata, self, 0);
-	stub_knob("delay_ms", "200");
-	ASSERT_EQ(0, pthread_create(&thread, NULL, attach_slowly, self));
-	for (int i = 0; i < 5; i++) {
+/* Pages of another pool come and go, before the driver has answered. */
+static void rounds_meanwhile(struct __test_metadata *_metadata, FIXTURE_DATA(nvidia) *self,
+			     struct slow_call *c)
+{
+	stub_knob("hold", "1");
+	ASSERT_EQ(0, pthread_create(&c->thread, NULL, slow_call_run, c));
+	EXPECT_TRUE(wait_until(driver_is_held, NULL, 20000));
+	for (int i = 0; i < 3; i++) {
 		EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 		EXPECT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
 	}
-	ASSERT_EQ(0, pthread_join(thread, &ret));
-	EXPECT_EQ(NULL, ret);
-	stub_knob("delay_ms", "0");
-	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	EXPECT_TRUE(driver_is_held(NULL));
+	stub_knob("hold", "0");
+	ASSERT_EQ(0, pthread_join(c->thread, NULL));
+	EXPECT_EQ(0, c->ret);
+}
+
+TEST_F_TIMEOUT(nvidia, slow_driver, 120)
+{
+	struct slow_call c = { .fd = self->fd };
+
+	fill_pool(_metadata, self, 0);
+	c.addr = stub_new(self->gpu, POOL_BYTES);
+	ASSERT_NE(0, c.addr);
+	rounds_meanwhile(_metadata, self, &c);
+	c.addr = 0;
+	rounds_meanwhile(_metadata, self, &c);
+	EXPECT_EQ(1, stub_look(self->gpu).tables);
 }
 
 /* What the driver refuses, as our errno; and nothing of it stays. */

@@ -33,6 +33,7 @@ FIXTURE_SETUP(nvidia)
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, module_load("nvidia-stub"));
+	stub_knob("hold", "0");	/* a case that was killed may have left it */
 	ASSERT_EQ(0, module_load("uffdvram-nvidia"));
 	self->gpu = stub_open();
 	ASSERT_LE(0, self->gpu);

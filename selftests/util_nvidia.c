@@ -64,6 +64,16 @@ void stub_knob(const char *name, const char *value)
 		give_up(path);
 }
 
+char stub_knob_get(const char *name)
+{
+	char path[128], value[32];
+
+	snprintf(path, sizeof(path), STUB_PARAMS "%s", name);
+	if (file_read(path, value, sizeof(value)) < 1)
+		give_up(path);
+	return *value;
+}
+
 struct stub_state stub_look(int fd)
 {
 	struct stub_state s;

@@ -27,6 +27,8 @@ int stub_call(int fd, unsigned long cmd, void *arg);
 uint64_t stub_new(int fd, uint64_t bytes);
 /** stub_knob - write to a parameter of the stand-in's module */
 void stub_knob(const char *name, const char *value);
+/** stub_knob_get - the first character of one */
+char stub_knob_get(const char *name);
 struct stub_state stub_look(int fd);
 
 /** gpu_read, gpu_write - what the GPU has in its memory, or puts there */

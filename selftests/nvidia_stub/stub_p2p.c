@@ -23,9 +23,13 @@ static int get_error;
 module_param(get_error, int, 0644);
 MODULE_PARM_DESC(get_error, "what nvidia_p2p_get_pages_persistent() answers, e.g. -524");
 
-static unsigned int delay_ms;
-module_param(delay_ms, uint, 0644);
-MODULE_PARM_DESC(delay_ms, "how long each call takes, with the driver's lock held");
+static bool hold;
+module_param(hold, bool, 0644);
+MODULE_PARM_DESC(hold, "calls wait until it is 0, or 15 s, with the driver's lock held");
+
+static bool held;
+module_param(held, bool, 0444);
+MODULE_PARM_DESC(held, "a call waits so");
 
 static unsigned long long first_page;
 module_param(first_page, ullong, 0644);
@@ -35,6 +39,7 @@ static unsigned int missing_entries;
 module_param(missing_entries, uint, 0644);
 MODULE_PARM_DESC(missing_entries, "so many entries fewer than were asked for");
 
+#define STUB_PATIENCE		750	/* times 20 ms */
 #define STUB_ENOTSUPP		524
 
 /**
@@ -88,14 +93,25 @@ static struct stub_table *stub_table_new(struct stub_alloc_obj *a, u64 addr, u64
 	return t;
 }
 
+/* The driver takes its time, until a test has seen enough, or has hung for long. */
+static void stub_dawdle(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < STUB_PATIENCE && READ_ONCE(hold); i++) {
+		WRITE_ONCE(held, true);
+		msleep(20);
+	}
+	WRITE_ONCE(held, false);
+}
+
 /* With the driver's lock held, as rm_p2p_get_pages_persistent() has it. */
 static int stub_get_locked(u64 addr, u64 length, struct nvidia_p2p_page_table **table)
 {
 	struct stub_alloc_obj *a;
 	struct stub_table *t;
 
-	if (delay_ms)
-		msleep(delay_ms);
+	stub_dawdle();
 	/* NV_ERR_OBJECT_NOT_FOUND, by nvidia_p2p_map_status() */
 	a = stub_find(current->tgid, addr, length);
 	if (!a)
@@ -114,6 +130,8 @@ static int stub_get_locked(u64 addr, u64 length, struct nvidia_p2p_page_table **
 	kref_get(&a->ref);
 	/* nvidia_dev_get_uuid(): the GPU cannot be removed meanwhile. */
 	stub_gpu.usage++;
+	/* Whoever forgets to put pages back cannot have us unloaded, and hang in it. */
+	__module_get(THIS_MODULE);
 	*table = &t->table;
 	return 0;
 }
@@ -157,14 +175,14 @@ int nvidia_p2p_put_pages_persistent(u64 virtual_address,
 	if (current->mm)
 		might_lock(&current->mm->mmap_lock);
 	mutex_lock(&stub_api);
-	if (delay_ms)
-		msleep(delay_ms);
+	stub_dawdle();
 	stub_put(t->a);
 	stub_table_free(t);
 	/* nvidia_dev_put_uuid() */
 	if (!--stub_gpu.usage)
 		wake_up_all(&stub_gpu.idle);
 	mutex_unlock(&stub_api);
+	module_put(THIS_MODULE);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(nvidia_p2p_put_pages_persistent);
