@@ -6,7 +6,8 @@
  *  1. uffdvram_vram.detach	mutex; one pass over a pool's slots at a time
  *  2. uffdvram_mms_lock	mutex; the table of address spaces
  *     pci_windows_lock	mutex; BARs in use, and who enabled their functions
- *  3. mmap_lock		of the address space of a context
+ *  3. mmap_lock		of the address space of a context; for writing, a VMA's
+ *				lock, too, where large folios are taken apart
  *  4. uffdvram_mm.lock		mutex; the ranges of an address space
  *  5. folio locks		taken by the core's migrate_*() with trylock only,
  *				by us on pages that nobody else knows yet

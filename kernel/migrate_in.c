@@ -275,12 +275,18 @@ static void in_judge_places(struct uffdvram_migrate_step *s)
 			s->fate[i] = UFFDVRAM_STAY_SLOT_BUSY;
 }
 
-static void in_rounds(struct uffdvram_migrate_step *s)
+/* False: nothing was done yet, and others have to be locked out. */
+static bool in_rounds(struct uffdvram_migrate_step *s)
 {
 	unsigned int round;
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		uffdvram_step_look(s, fate_in);
+		if (uffdvram_step_needs_lock(s)) {
+			if (!round)
+				return false;
+			break;
+		}
 		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
 		    uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE))
 			in_round(s);
@@ -291,6 +297,7 @@ static void in_rounds(struct uffdvram_migrate_step *s)
 	uffdvram_step_give_up(s);
 	if (s->to.linear)
 		in_judge_places(s);
+	return true;
 }
 
 /**
@@ -301,8 +308,8 @@ static void in_rounds(struct uffdvram_migrate_step *s)
  * @start: first byte
  * @end: first byte after the piece
  *
- * Takes mmap_lock for reading, where KSM is at work for writing, killably.
- * Sleeps.
+ * Takes mmap_lock for reading, killably; where KSM is at work, and for large folios
+ * that are mapped by small entries, for writing, and the VMA's lock. Sleeps.
  *
  * Return: pages settled, at least one; -EINTR when killed.
  */
@@ -321,14 +328,12 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 		in_unshare(s);
 		usable = uffdvram_step_begin(s, start, end);
 	}
-	if (usable && (s->vma->vm_flags & VM_MERGEABLE)) {
-		uffdvram_step_unlock(s);
-		if (uffdvram_step_lock(s, true))
+	if (usable && ((s->vma->vm_flags & VM_MERGEABLE) || !in_rounds(s))) {
+		if (uffdvram_step_lock_out(s, start, end, &usable))
 			return -EINTR;
-		usable = uffdvram_step_begin(s, start, end);
+		if (usable)
+			in_rounds(s);
 	}
-	if (usable)
-		in_rounds(s);
 	uffdvram_step_unlock(s);
 	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), false,
 			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));

@@ -98,6 +98,37 @@ void uffdvram_step_unlock(struct uffdvram_migrate_step *s)
 }
 
 /*
+ * What is large and mapped by small entries is taken apart by the core, which lets go
+ * of the page table before it takes its reference on the folio: nobody may unmap the
+ * last of it just then. Is there such a page, and no lock against that?
+ */
+bool uffdvram_step_needs_lock(const struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	for (i = 0; UFFDVRAM_LARGE_FOLIOS_MOVE && !s->write && i < s->npages; i++)
+		if (s->look[i].large && !s->look[i].huge && uffdvram_fate_wanted(s->fate[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Begins the step anew, with everybody locked out of the VMA; also those who only
+ * lock that. Returns 0, or -EINTR when killed: mmap_lock is not held then.
+ */
+int uffdvram_step_lock_out(struct uffdvram_migrate_step *s, unsigned long start,
+			   unsigned long end, bool *usable)
+{
+	uffdvram_step_unlock(s);
+	if (uffdvram_step_lock(s, true))
+		return -EINTR;
+	*usable = uffdvram_step_begin(s, start, end);
+	if (*usable)
+		uffdvram_vma_lock_out(s->vma);
+	return 0;
+}
+
+/*
  * The next piece to give to the core: from the first page that is wanted, at
  * *@from or later, to the last one before a page of KSM's. False if none is.
  */

@@ -68,6 +68,9 @@ int uffdvram_step_lock(struct uffdvram_migrate_step *s, bool write);
 void uffdvram_step_unlock(struct uffdvram_migrate_step *s);
 bool uffdvram_step_begin(struct uffdvram_migrate_step *s, unsigned long start,
 			 unsigned long end);
+bool uffdvram_step_needs_lock(const struct uffdvram_migrate_step *s);
+int uffdvram_step_lock_out(struct uffdvram_migrate_step *s, unsigned long start,
+			   unsigned long end, bool *usable);
 void uffdvram_step_look(struct uffdvram_migrate_step *s,
 			uffdvram_step_judge judge);
 bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
