@@ -127,6 +127,9 @@ int plain_arm(char *mem, size_t len, unsigned int modes);
 void measure_begin(clockid_t clock);
 void measure_end(size_t ops);
 
+/** measure_void - this round does not count: it is to be done again */
+void measure_void(void);
+
 /* counts.c: what the kernel does meanwhile, by its probes. */
 #define MAX_COUNTS	16
 void counts_open(void);

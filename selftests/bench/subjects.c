@@ -217,8 +217,16 @@ static void hmm_close(void)
 static void hmm_move(unsigned long cmd, char *mem, size_t len)
 {
 	struct hmm_cmd c = { .addr = ADDR(mem), .ptr = ADDR(hmm_data), .npages = len / PAGE };
+	int ret = ioctl(dev, cmd, &c) ? -errno : 0;
 
-	must(ioctl(dev, cmd, &c) ? -errno : 0, "test_hmm's ioctl");
+	/*
+	 * Its read-back ends early where an entry of its own table was invalidated
+	 * meanwhile. The pages have moved, at less than the full price.
+	 */
+	if (ret == -ENOENT)
+		measure_void();
+	else
+		must(ret, "test_hmm's ioctl");
 }
 
 static void hmm_in(char *mem, size_t len)
