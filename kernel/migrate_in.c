@@ -290,9 +290,8 @@ static bool in_rounds(struct uffdvram_migrate_step *s)
 		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
 		    uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE))
 			in_round(s);
-		else if (!uffdvram_step_count(s, UFFDVRAM_FATE_OPEN))
+		if (!uffdvram_step_reopen(s))
 			break;
-		uffdvram_step_reopen(s);
 	}
 	uffdvram_step_give_up(s);
 	if (s->to.linear)

@@ -173,9 +173,8 @@ static void out_rounds(struct uffdvram_migrate_step *s)
 		uffdvram_step_look(s, fate_out);
 		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED))
 			out_round(s);
-		else if (!uffdvram_step_count(s, UFFDVRAM_FATE_OPEN))
+		if (!uffdvram_step_reopen(s))
 			break;
-		uffdvram_step_reopen(s);
 	}
 	uffdvram_step_give_up(s);
 	out_free(s);

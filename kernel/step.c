@@ -185,17 +185,20 @@ void uffdvram_step_find_astray(struct uffdvram_migrate_step *s)
 	}
 }
 
-/* After a round: what did not move is looked at again. */
-void uffdvram_step_reopen(struct uffdvram_migrate_step *s)
+/* After a round: what did not move is looked at again. False: all is settled. */
+bool uffdvram_step_reopen(struct uffdvram_migrate_step *s)
 {
+	bool open = false;
 	unsigned int i;
 
 	for (i = 0; i < s->npages; i++) {
-		if (!uffdvram_fate_wanted(s->fate[i]))
-			continue;
-		s->fate[i] = UFFDVRAM_FATE_OPEN;
-		uffdvram_stat_inc(migrate_raced);
+		if (uffdvram_fate_wanted(s->fate[i])) {
+			s->fate[i] = UFFDVRAM_FATE_OPEN;
+			uffdvram_stat_inc(migrate_raced);
+		}
+		open |= s->fate[i] == UFFDVRAM_FATE_OPEN;
 	}
+	return open;
 }
 
 /*
