@@ -72,13 +72,6 @@ FIXTURE_SETUP(cuda)
 	unsetenv("CUDA_STUB_SKEW");
 }
 
-static bool gpu_is_free(void *gpu)
-{
-	struct stub_state s = stub_look(*(int *)gpu);
-
-	return !s.pages_used && !s.tables;
-}
-
 FIXTURE_TEARDOWN(cuda)
 {
 	munmap(self->mem, LEN);
@@ -89,23 +82,7 @@ FIXTURE_TEARDOWN(cuda)
 	close(self->gpu);
 }
 
-/* Comes last: nothing is left that would keep one of the modules. */
-FIXTURE(modules) {
-};
-
-FIXTURE_SETUP(modules)
-{
-}
-
-FIXTURE_TEARDOWN(modules)
-{
-}
-
-TEST_F(modules, unload)
-{
-	EXPECT_TRUE(wait_until(module_unloads, "uffdvram_nvidia", 10000));
-	EXPECT_TRUE(wait_until(module_unloads, "nvidia_stub", 10000));
-}
+#include "nvidia_modules.h"
 
 /* What the stand-in has, in the library's copy of it. */
 static struct cuda_stub_state cuda_state(void)

@@ -45,14 +45,6 @@ FIXTURE_SETUP(nvidia)
 	fill_pages(self->mem, LEN, 1);
 }
 
-/* Pages of a pool that is over would still be in use. */
-static bool gpu_is_free(void *gpu)
-{
-	struct stub_state s = stub_look(*(int *)gpu);
-
-	return !s.pages_used && !s.tables;
-}
-
 FIXTURE_TEARDOWN(nvidia)
 {
 	munmap(self->mem, LEN);
@@ -64,26 +56,7 @@ FIXTURE_TEARDOWN(nvidia)
 	close(self->gpu);
 }
 
-/*
- * Comes last: a fixture's cases run after those of one declared before it. Nothing
- * is left that would keep one of the modules.
- */
-FIXTURE(modules) {
-};
-
-FIXTURE_SETUP(modules)
-{
-}
-
-FIXTURE_TEARDOWN(modules)
-{
-}
-
-TEST_F(modules, unload)
-{
-	EXPECT_TRUE(wait_until(module_unloads, "uffdvram_nvidia", 10000));
-	EXPECT_TRUE(wait_until(module_unloads, "nvidia_stub", 10000));
-}
+#include "nvidia_modules.h"
 
 /* Attaches the allocation, and has the memory in a linear range of it, moved there. */
 static void fill_pool(struct __test_metadata *_metadata, FIXTURE_DATA(nvidia) *self,

@@ -83,6 +83,13 @@ struct stub_state stub_look(int fd)
 	return s;
 }
 
+bool gpu_is_free(void *fd)
+{
+	struct stub_state s = stub_look(*(int *)fd);
+
+	return !s.pages_used && !s.tables;
+}
+
 /* What the GPU has in its memory, or puts there. */
 int gpu_read(int fd, uint64_t addr, void *buf, size_t len)
 {

@@ -30,6 +30,11 @@ void stub_knob(const char *name, const char *value);
 /** stub_knob_get - the first character of one */
 char stub_knob_get(const char *name);
 struct stub_state stub_look(int fd);
+/**
+ * gpu_is_free - for wait_until(), of an open stand-in's descriptor: nothing of its memory
+ * is in use; pages of a pool that is over may be for a moment
+ */
+bool gpu_is_free(void *fd);
 
 /** gpu_read, gpu_write - what the GPU has in its memory, or puts there */
 int gpu_read(int fd, uint64_t addr, void *buf, size_t len);

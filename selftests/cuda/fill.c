@@ -11,16 +11,15 @@
  * Exit status: 0: all bytes are right.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <syslog.h>
 
 #include <uffdvram/uffdvram.h>
 
 #include "cu.h"
+#include "say.h"
 
 #define THREADS	256
 #define SEED	20261121
@@ -58,45 +57,6 @@ static const char kernel[] =
 "END:\n"
 "	ret;\n"
 "}\n";
-
-static void say(void *data, int priority, const char *msg)
-{
-	(void)data;
-	if (priority <= LOG_WARNING)
-		fprintf(stderr, "fill: %s\n", msg);
-}
-
-static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void die(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("fill: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-/* Functions of the library, and of CUDA. */
-static void lib(const char *what, int ret)
-{
-	if (ret)
-		die("%s: %s", what, strerrorname_np(-ret) ?: "unknown error");
-}
-
-static void cu(const char *what, int result)
-{
-	const char *name;
-
-	if (!result)
-		return;
-	if (cuGetErrorName(result, &name))
-		name = "unknown error";
-	die("%s: %s (%d)", what, name, result);
-}
 
 /* The kernel writes @len bytes at @addr, an address of CUDA's. */
 static void run_kernel(void *context, uint64_t addr, uint64_t len)

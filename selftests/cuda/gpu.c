@@ -11,12 +11,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,48 +22,11 @@
 
 #include "../../lib/ctl/json.h"
 #include "cu.h"
+#include "say.h"
 
 #define POOLS	"/sys/kernel/debug/uffdvram/pools"
 #define PAGE	4096UL
 #define FAULTS	1024	/* pages that are touched one by one */
-
-static void say(void *data, int priority, const char *msg)
-{
-	(void)data;
-	if (priority <= LOG_WARNING)
-		fprintf(stderr, "gpu: %s\n", msg);
-}
-
-static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void die(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("gpu: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static void lib(const char *what, int ret)
-{
-	if (ret)
-		die("%s: %s", what, strerrorname_np(-ret) ?: "unknown error");
-}
-
-static void cu(const char *what, int result)
-{
-	const char *name;
-
-	if (!result)
-		return;
-	if (cuGetErrorName(result, &name))
-		name = "unknown error";
-	die("%s: %s (%d)", what, name, result);
-}
 
 static int info(void)
 {
