@@ -216,7 +216,7 @@ TEST_F(vram, everything_at_once)
 	fill_pages(calm, LEN, 2);
 	for (i = 0; i < KINDS; i++)
 		s[i] = (struct storm){ .fd = self->fd, .mem = mem, .calm = calm, .seed = 31 + i,
-				       .end = now_ms() + 8000, .kind = i };
+				       .end = now_ms() + 4000, .kind = i };
 	ASSERT_EQ(0, threads_run(KINDS, storm_thread, s, sizeof(*s)));
 	for (i = 0; i < KINDS; i++) {
 		EXPECT_EQ(0, s[i].bad) TH_LOG("kind %d", i);
