@@ -2,12 +2,15 @@
 /* The fuzzer's knowledge of INFO, OPEN_PID, POOL_* and RANGE_*. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fuzz.h"
 
 #define POOL_BYTES_MOST	MIB(4)
+#define PCI_BARS	6
+#define IORESOURCE_MEM	0x200	/* as the kernel has it */
 
 void fz_info_good(struct fz *f, struct fz_ctx *c, void *arg)
 {
@@ -115,6 +118,52 @@ void fz_pool_attach_good(struct fz *f, struct fz_ctx *c, void *arg)
 	a->flags = fz_chance(f, 20) ? UFFDVRAM_POOL_SHARED : 0;
 	a->backend = UFFDVRAM_BACKEND_SIM;
 	a->bytes = (fz_chance(f, 30) ? 1 + fz_pick(f, 1024) : 16 + fz_pick(f, 100)) * PAGE;
+	/* Good, but not for everybody: with the right, it might write to any device. */
+	if (!f->admin && fz_chance(f, 20)) {
+		a->backend = UFFDVRAM_BACKEND_PCI;
+		a->pci_sbdf = fz_pick(f, 32) << 3;
+		a->pci_bar = fz_pick(f, PCI_BARS);
+	}
+}
+
+/* Has the machine a memory BAR of this number? -1: nor has it the function. */
+static int pci_has_bar(uint32_t sbdf, uint32_t bar)
+{
+	unsigned long long start, end, flags = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%04x:%02x:%02x.%u/resource",
+		 sbdf >> 16, sbdf >> 8 & 0xff, sbdf >> 3 & 0x1f, sbdf & 7);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	for (uint32_t i = 0; i <= bar; i++)
+		if (fscanf(file, "%llx %llx %llx", &start, &end, &flags) != 3)
+			give_up(path);
+	fclose(file);
+	return !!(flags & IORESOURCE_MEM);
+}
+
+/* The machine's own functions have memory BARs: what they hold nobody knows. */
+static int pool_attach_pci_judge(struct fz *f, const struct uffdvram_pool_attach *a)
+{
+	int ret;
+
+	if (!a->bytes || a->bytes % PAGE)
+		return -EINVAL;
+	if (!f->admin)
+		ret = -EPERM;
+	else if (pci_has_bar(a->pci_sbdf, 0) < 0)
+		ret = -ENXIO;
+	else if (a->pci_bar >= PCI_BARS || a->addr % PAGE)
+		ret = -EINVAL;
+	else
+		ret = pci_has_bar(a->pci_sbdf, a->pci_bar) ? FZ_ANY : -ENXIO;
+	/* It costs too much, perhaps. */
+	if (ret != FZ_ANY && (a->bytes > POOL_BYTES_MOST || f->vague_pools || f->big_pool))
+		ret = FZ_FAILS;
+	return ret;
 }
 
 int fz_pool_attach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
@@ -127,9 +176,8 @@ int fz_pool_attach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 		return -EOPNOTSUPP;
 	if (shared && !f->admin)
 		return -EPERM;
-	/* Hardly ever are such numbers those of the BAR that plays VRAM. */
 	if (a->backend == UFFDVRAM_BACKEND_PCI)
-		return FZ_ANY;
+		return pool_attach_pci_judge(f, a);
 	if (a->addr || a->pci_sbdf || a->pci_bar)
 		return a->bytes <= POOL_BYTES_MOST ? -EINVAL : FZ_FAILS;
 	if (!a->bytes || a->bytes % PAGE)
