@@ -279,16 +279,18 @@ static void in_judge_places(struct uffdvram_migrate_step *s)
 static bool in_rounds(struct uffdvram_migrate_step *s)
 {
 	unsigned int round;
+	bool wanted;
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		uffdvram_step_look(s, fate_in);
-		if (uffdvram_step_needs_lock(s)) {
+		wanted = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
+			 uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+		if (wanted && uffdvram_step_needs_lock(s)) {
 			if (!round)
 				return false;
 			break;
 		}
-		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
-		    uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE))
+		if (wanted)
 			in_round(s);
 		if (!uffdvram_step_reopen(s))
 			break;

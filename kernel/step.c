@@ -98,16 +98,17 @@ void uffdvram_step_unlock(struct uffdvram_migrate_step *s)
 }
 
 /*
- * What is large and mapped by small entries is taken apart by the core, which lets go
- * of the page table before it takes its reference on the folio: nobody may unmap the
- * last of it just then. Is there such a page, and no lock against that?
+ * What is large and mapped by small entries is taken apart by the core, also where it
+ * only lies between pages that are to move. The core lets go of the page table before it
+ * takes its reference on the folio: nobody may unmap the last of it just then. Is there
+ * such a page, and no lock against that?
  */
 bool uffdvram_step_needs_lock(const struct uffdvram_migrate_step *s)
 {
 	unsigned int i;
 
 	for (i = 0; UFFDVRAM_LARGE_FOLIOS_MOVE && !s->write && i < s->npages; i++)
-		if (s->look[i].large && !s->look[i].huge && uffdvram_fate_wanted(s->fate[i]))
+		if (s->look[i].large && !s->look[i].huge)
 			return true;
 	return false;
 }
