@@ -21,7 +21,10 @@ FIXTURE(pressure)
 FIXTURE_SETUP(pressure)
 {
 	knobs_calm();
-	/* So that all pages of a move take their slots at once. */
+	/*
+	 * So that all pages of a move take their slots at once: none looks pinned, and all
+	 * are in one page table, that is in one step.
+	 */
 	on_one_cpu();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
@@ -32,7 +35,7 @@ FIXTURE_SETUP(pressure)
 	ASSERT_EQ(0, fcntl(self->other, F_SETFL, O_NONBLOCK));
 	ASSERT_EQ(0, fcntl(self->idle, F_SETFL, O_NONBLOCK));
 	ASSERT_EQ(0, uv_attach(self->fd, SLOTS * PAGE, UFFDVRAM_POOL_SHARED, &self->pool));
-	self->mem = map_small(LEN);
+	self->mem = map_aligned(LEN);
 	self->more = map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN / 2, self->pool, NULL));
