@@ -255,7 +255,8 @@ static void *grab(void *arg)
 	struct grabber *g = arg;
 	struct uffdvram_migrate m;
 
-	while (now_ms() < g->end || !g->refused) {
+	/* Nobody promises that it is fair: the others end, and then there is room. */
+	while (now_ms() < g->end || !g->refused || !g->moved) {
 		g->bad += uv_migrate(g->fd, g->mem, LEN, 0, &m) != 0;
 		g->moved += m.moved;
 		g->refused += m.stayed[UFFDVRAM_STAY_QUOTA];
