@@ -198,6 +198,14 @@ static int arm_get_uffd(const struct uffdvram_range *range,
 					       arm_open(range, o, need, want);
 }
 
+/* From 7.3 on, a descriptor that watches writes cannot be told to watch less. */
+static const char *arm_busy(uint32_t flags)
+{
+	return flags & UFFDVRAM_ARM_ADOPT ?
+	       "another userfaultfd watches memory of the range, or this one more than is asked for: adopt that one, or unregister first" :
+	       "another userfaultfd watches memory of the range: adopt that one";
+}
+
 static int arm_register(const struct uffdvram_range *range, int uffd, uint32_t flags)
 {
 	struct uffdio_register reg = {
@@ -217,9 +225,8 @@ static int arm_register(const struct uffdvram_range *range, int uffd, uint32_t f
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg)) {
 		err = errno;
 		uffdvram_log(arm_log(range), LOG_ERR, "UFFDIO_REGISTER: %s",
-			     err == EBUSY ?
-			     "another userfaultfd watches memory of the range: adopt that one" :
-			     strerrordesc_np(err) ?: "unknown error");
+			     err == EBUSY ? arm_busy(flags) :
+					    strerrordesc_np(err) ?: "unknown error");
 		return -err;
 	}
 	if (need & ~reg.ioctls) {

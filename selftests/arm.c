@@ -297,8 +297,27 @@ TEST_F(armed, memory_takes_one_userfaultfd)
 	EXPECT_NE(NULL, strstr(said, "adopt that one"));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, SEED));	/* nothing was punched */
 	EXPECT_EQ(fds, count_fds());
-	ASSERT_EQ(0, adopt(self->range, other, UFFDVRAM_ARM_MISSING, 0));
+	ASSERT_EQ(0, adopt(self->range, other, UFFDVRAM_ARM_MISSING | UFFDVRAM_ARM_WP, 0));
 	close(other);
+}
+
+/* 7.3 refuses it, as what was protected would stay so. */
+TEST_F(armed, descriptor_that_watches_more)
+{
+	int fd = uffd_open(0), ret;
+
+	ASSERT_EQ(0, uffd_register(fd, self->mem + PAGE, PAGE, UFFDIO_REGISTER_MODE_WP));
+	ret = uffd_register(fd, self->mem + PAGE, PAGE, UFFDIO_REGISTER_MODE_MISSING);
+	ASSERT_TRUE(!ret || ret == -EBUSY);
+	EXPECT_EQ(ret, adopt(self->range, fd, UFFDVRAM_ARM_MISSING, 0));
+	if (ret) {
+		EXPECT_NE(NULL, strstr(said, "unregister first"));
+	} else {
+		ASSERT_EQ(0, uffdvram_range_disarm(self->range));
+	}
+	ASSERT_EQ(0, uffd_unregister(fd, self->mem, LEN));
+	EXPECT_EQ(0, adopt(self->range, fd, UFFDVRAM_ARM_MISSING, 0));
+	close(fd);
 }
 
 static bool advised_no_huge_pages(const void *mem)
