@@ -45,13 +45,14 @@ static struct mm_struct *evict_place(struct anon_vma *anon_vma,
 	struct anon_vma_chain *avc;
 	struct vm_area_struct *vma;
 	struct rb_node *node;
+	pgoff_t first;
 
 	for (node = rb_first_cached(&anon_vma->rb_root); node;
 	     node = rb_next(node)) {
 		avc = rb_entry(node, struct anon_vma_chain, rb);
 		vma = avc->vma;
-		if (folio->index < vma->vm_pgoff ||
-		    folio->index >= vma->vm_pgoff + vma_pages(vma))
+		first = vma_start_anon_pgoff(vma);
+		if (folio->index < first || folio->index >= first + vma_pages(vma))
 			continue;
 		if (nth) {
 			nth--;
@@ -59,8 +60,7 @@ static struct mm_struct *evict_place(struct anon_vma *anon_vma,
 		}
 		if (!mmget_not_zero(vma->vm_mm))
 			continue;
-		*addr = vma->vm_start +
-			((folio->index - vma->vm_pgoff) << PAGE_SHIFT);
+		*addr = vma->vm_start + ((folio->index - first) << PAGE_SHIFT);
 		return vma->vm_mm;
 	}
 	return NULL;

@@ -113,6 +113,32 @@ TEST_F(node, pool)
 	close(fd);
 }
 
+/*
+ * Pages are found by their slots wherever they are: whatever the offset that was
+ * mapped, in pieces of the mapping, and where mremap() took them.
+ */
+TEST_F(node, slots_are_found)
+{
+	char *mem = map_node_at(self->fd, NULL, LEN, MAP_PRIVATE, 1L << 30);
+	char *to = map_small(LEN);
+
+	ASSERT_NE(MAP_FAILED, mem);
+	fill_pages(mem, LEN, 1);
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, mem, LEN));
+	ASSERT_EQ(0, mprotect(mem + 8 * PAGE, 8 * PAGE, PROT_READ));
+	ASSERT_EQ(0, munmap(mem + 16 * PAGE, 8 * PAGE));
+	ASSERT_EQ(to, mremap(mem + 32 * PAGE, 32 * PAGE, 32 * PAGE,
+			     MREMAP_MAYMOVE | MREMAP_FIXED, to));
+	ASSERT_EQ(PAGES - 8, uv_slots_in_use());
+	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
+	EXPECT_EQ(0, uv_slots_in_use());
+	EXPECT_EQ(-1, check_pages(mem, 16 * PAGE, 1));
+	EXPECT_EQ(-1, check_pages(mem + 24 * PAGE, 8 * PAGE, 1));
+	EXPECT_EQ(-1, check_pages_as(to, 32 * PAGE, mem + 32 * PAGE, 1));
+	munmap(mem, 32 * PAGE);
+	munmap(to, LEN);
+}
+
 static int maps_foreign(int sock, void *arg)
 {
 	int fd = *(int *)arg;
