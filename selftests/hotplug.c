@@ -162,7 +162,7 @@ static void plug_in(struct __test_metadata *_metadata)
 TEST_F(hotplug, unplugged)
 {
 	if (access(SLOT_SYSFS, F_OK))
-		SKIP(return, "this kernel knows no hotplug of PCI");
+		SKIP(return, "this kernel knows no hotplug by ACPI");
 	unplug(_metadata);
 	EXPECT_TRUE(pool_ended(&self->pool));
 	EXPECT_EQ(-ENODEV, uv_migrate(self->fd, self->mem, LEN, 0, NULL));
@@ -178,7 +178,7 @@ TEST_F(hotplug, unplugged_under_load)
 	struct mover m = { .fd = self->fd, .mem = map_small(LEN), .len = LEN };
 
 	if (access(SLOT_SYSFS, F_OK))
-		SKIP(return, "this kernel knows no hotplug of PCI");
+		SKIP(return, "this kernel knows no hotplug by ACPI");
 	fill_pages(m.mem, LEN, 1);
 	ASSERT_EQ(0, uv_register(self->fd, m.mem, LEN, self->pool, NULL));
 	movers_begin(_metadata, &m, 1);
