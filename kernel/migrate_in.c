@@ -248,6 +248,9 @@ static void in_round(struct uffdvram_migrate_step *s)
 /*
  * Makes pages that are shared by fork our own: another process's mapping must
  * not be touched. May drop mmap_lock, and then stops: begin anew.
+ *
+ * Not where userfaultfd tells of every access: that would be one, and we would wait
+ * for an answer, perhaps the caller's own.
  */
 static void in_unshare(struct uffdvram_migrate_step *s)
 {
@@ -255,6 +258,8 @@ static void in_unshare(struct uffdvram_migrate_step *s)
 	unsigned int flags = FAULT_FLAG_UNSHARE | (remote ? FAULT_FLAG_REMOTE : 0);
 	unsigned int i;
 
+	if (uffdvram_uffd_hides(s->vma))
+		return;
 	uffdvram_step_look(s, fate_in);
 	for (i = 0; i < s->npages && !unlocked; i++)
 		if (s->look[i].entry == UFFDVRAM_ENTRY_SHARED)

@@ -27,4 +27,11 @@ static inline bool uffdvram_uffd_protects(const struct vm_area_struct *vma)
 	return vma->vm_flags & __VM_UFFD_FLAGS & ~(VM_UFFD_MISSING | VM_UFFD_MINOR);
 }
 
+/* Likewise, also of accesses that only read. Kernels that cannot have no such flag. */
+static inline bool uffdvram_uffd_hides(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & __VM_UFFD_FLAGS &
+	       ~(VM_UFFD_MISSING | VM_UFFD_MINOR | VM_UFFD_WP);
+}
+
 #endif /* _UFFDVRAM_COMPAT_USERFAULTFD_K_H */
