@@ -198,6 +198,16 @@ static int arm_get_uffd(const struct uffdvram_range *range,
 					       arm_open(range, o, need, want);
 }
 
+/* Why UFFDIO_REGISTER refused. Since 7.3 it takes no mode away again. */
+static const char *arm_refusal(int err, uint32_t flags)
+{
+	if (err != EBUSY)
+		return strerrordesc_np(err) ?: "unknown error";
+	if (flags & UFFDVRAM_ARM_ADOPT && !(flags & ARM_WP_ANY))
+		return "another userfaultfd watches the memory, or this one watches writes, too";
+	return "another userfaultfd watches memory of the range: adopt that one";
+}
+
 static int arm_register(const struct uffdvram_range *range, int uffd, uint32_t flags)
 {
 	struct uffdio_register reg = {
@@ -217,9 +227,7 @@ static int arm_register(const struct uffdvram_range *range, int uffd, uint32_t f
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg)) {
 		err = errno;
 		uffdvram_log(arm_log(range), LOG_ERR, "UFFDIO_REGISTER: %s",
-			     err == EBUSY ?
-			     "another userfaultfd watches memory of the range: adopt that one" :
-			     strerrordesc_np(err) ?: "unknown error");
+			     arm_refusal(err, flags));
 		return -err;
 	}
 	if (need & ~reg.ioctls) {
