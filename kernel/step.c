@@ -99,9 +99,9 @@ void uffdvram_step_unlock(struct uffdvram_migrate_step *s)
 
 /*
  * What is large and mapped by small entries is taken apart by the core, also where it
- * only lies between pages that are to move. The core lets go of the page table before it
- * takes its reference on the folio: nobody may unmap the last of it just then. Is there
- * such a page, and no lock against that?
+ * only lies between pages that are to move. Before 7.3 the core lets go of the page table
+ * before it takes its reference on the folio: nobody may unmap the last of it just then.
+ * No header tells which kernel does. Is there such a page, and no lock against that?
  */
 bool uffdvram_step_needs_lock(const struct uffdvram_migrate_step *s)
 {

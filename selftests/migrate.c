@@ -303,7 +303,7 @@ TEST_F(vram, huge_pages)
 	munmap(mem, len);
 }
 
-/* A huge page whose PMD was split: 7.2 moves it, 6.12 cannot and says so. */
+/* A huge page whose PMD was split: newer kernels move it, 6.12 cannot and says so. */
 TEST_F(vram, huge_page_mapped_by_ptes)
 {
 	char *mem = map_huge(HUGE);

@@ -108,7 +108,8 @@ struct uffdvram_arm_opts {
  * Errors: -EINVAL (flags that make no sense, a hole beyond the range or not
  * aligned, @uffd is no userfaultfd), -E2BIG, -EALREADY (the range is armed),
  * -EBUSY (another userfaultfd has memory of the range: a piece of memory takes only
- * one; adopt that), -EOPNOTSUPP (the kernel, or the adopted descriptor, lacks a
+ * one; adopt that. Since 7.3 also: the adopted one has it with write protection, and
+ * @flags ask for none), -EOPNOTSUPP (the kernel, or the adopted descriptor, lacks a
  * feature; the log says which; an unknown flag), -EXDEV (the context acts on
  * another process, see above), -EPERM (not allowed to open one: see
  * vm.unprivileged_userfaultfd), -EBADF, -EMFILE, -ENOMEM; what UFFDIO_REGISTER and

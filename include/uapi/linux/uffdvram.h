@@ -417,10 +417,11 @@ struct uffdvram_query {
  * are written to.
  *
  * Errors: EINVAL (alignment, overflow), ENOENT (addr + done is in no range; with
- * NOFAULT: nothing is there), EHWPOISON (poisoned, or its data was lost), EACCES
- * (the page is private, or the memory is not mapped for such an access), EFAULT
- * (@buf; or the page could not be faulted in), EIO (the device failed; a page
- * that it was writing is poison from then on), ENOMEM, ESRCH, EINTR, EOPNOTSUPP.
+ * NOFAULT: nothing is there, or userfaultfd watches for accesses to it), EHWPOISON
+ * (poisoned, or its data was lost), EACCES (the page is private, or the memory is
+ * not mapped for such an access), EFAULT (@buf; or the page could not be faulted
+ * in), EIO (the device failed; a page that it was writing is poison from then on),
+ * ENOMEM, ESRCH, EINTR, EOPNOTSUPP.
  */
 struct uffdvram_copy {
 	__u32 size;

@@ -13,8 +13,8 @@
 #endif
 
 /*
- * Keeps those out who lock only the VMA; mmap_lock is held for writing. Kernels that do
- * not need it do not let modules do so.
+ * Keeps those out who lock only the VMA; mmap_lock is held for writing. Nobody needs it
+ * where the core takes no large folio apart.
  */
 static inline void uffdvram_vma_lock_out(struct vm_area_struct *vma)
 {
