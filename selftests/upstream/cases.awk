@@ -3,7 +3,8 @@
 # cases.awk: what a kernel selftest printed, to lines of "ok|not|skip NAME".
 #
 # Most print TAP. Some of 6.12 have forms of their own: "Testing NAME... done",
-# and "Run test: NAME" before a row of "...OK" and "...Fail". A name that comes
+# and "Run test: NAME" before a row of "...OK" and "...Fail". 6.12's cow says in a
+# line before the case which it is: "# [RUN] WHAT ... with PAGES". A name that comes
 # again gets a number; its blanks become "_". XFAIL counts as ok.
 
 function put(status, name) {
@@ -28,6 +29,12 @@ function group_end() {
 
 { gsub(/\033\[[0-9;]*m/, "") }
 
+/^# \[RUN\] .* (\.\.\.|when) / {
+	named = $0
+	sub(/^# \[RUN\] /, "", named)
+	next
+}
+
 /^(not )?ok [0-9]+/ {
 	status = /^ok/ ? "ok" : "not"
 	line = $0
@@ -40,7 +47,8 @@ function group_end() {
 		sub(/# SKIP/, "", line)
 	}
 	sub(/# XFAIL/, "", line)
-	put(status, line)
+	put(status, named != "" ? named : line)
+	named = ""
 	tap = 1
 	next
 }
