@@ -130,12 +130,28 @@ static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 	return 0;
 }
 
+/*
+ * khugepaged wants all pages of 2 MiB in RAM, to make one of them. Nobody has touched
+ * this one. Its faults say that they may be taken again, and nothing else; who runs
+ * MADV_COLLAPSE asks so, too, but is no kernel thread; and kernel threads that work for
+ * a process say more.
+ */
+static bool fault_is_khugepaged(const struct vm_fault *vmf)
+{
+	return vmf->flags == FAULT_FLAG_ALLOW_RETRY && (current->flags & PF_KTHREAD);
+}
+
 static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 {
 	struct uffdvram_vram *v = uffdvram_vram_of(vmf->page);
 	unsigned long slot = uffdvram_slot_of(v, vmf->page);
 	vm_fault_t ret;
 
+	if (fault_is_khugepaged(vmf)) {
+		/* It gives up these 2 MiB. No process sees this. */
+		uffdvram_stat_inc(collapses_refused);
+		return VM_FAULT_SIGBUS;
+	}
 	uffdvram_stat_inc(faults);
 	if (uffdvram_slot_is_lost(&v->slots, slot)) {
 		ret = fault_poison();

@@ -18,6 +18,7 @@
 	X(fault_pages)		/* pages that these brought home */	\
 	X(fault_retries)	/* faults that have to come again */	\
 	X(fault_errors)		/* faults answered by SIGBUS */		\
+	X(collapses_refused)	/* times khugepaged wanted a page home */ \
 	X(evicted)		/* those of pages_out that a slot asked for */\
 	X(migrate_calls)	/* MIGRATE ioctls */			\
 	X(migrate_raced)	/* pages that changed under a MIGRATE */\

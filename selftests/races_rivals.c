@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define THP	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
-
 static void faults(struct field *f)
 {
 	for (size_t i = 0; i < f->len; i += PAGE) {
@@ -99,19 +97,14 @@ static void huge_or_not(struct field *f)
 	wrong(f, madvise(f->mem, f->len, MADV_HUGEPAGE), "MADV_HUGEPAGE");
 }
 
-static bool khugepaged_on(struct field *f)
+static bool khugepaged_begin(struct field *f)
 {
-	return !file_write(THP "scan_sleep_millisecs", "0") &&
-	       !file_write(THP "alloc_sleep_millisecs", "0") &&
-	       !file_write(THP "pages_to_scan", "100000") &&
-	       !madvise(f->mem, f->len, MADV_HUGEPAGE);
+	return khugepaged_on() && !madvise(f->mem, f->len, MADV_HUGEPAGE);
 }
 
-static void khugepaged_off(struct field *f)
+static void khugepaged_end(struct field *f)
 {
-	file_write(THP "scan_sleep_millisecs", "10000");
-	file_write(THP "alloc_sleep_millisecs", "60000");
-	file_write(THP "pages_to_scan", "4096");
+	khugepaged_off();
 	madvise(f->mem, f->len, MADV_NOHUGEPAGE);
 }
 
@@ -302,7 +295,7 @@ const struct rival rivals[] = {
 	{ "MADV_FREE", NULL, frees, NULL, ZEROED, false },
 	{ "MADV_COLLAPSE", NULL, collapse, NULL, KEPT, true },
 	{ "MADV_(NO)HUGEPAGE", NULL, huge_or_not, NULL, KEPT, true },
-	{ "khugepaged", khugepaged_on, khugepaged, khugepaged_off, ZEROED, true },
+	{ "khugepaged", khugepaged_begin, khugepaged, khugepaged_end, ZEROED, true },
 	{ "MADV_PAGEOUT", swap_begin, pageout, swap_end, KEPT, false },
 	{ "MADV_MERGEABLE", ksm_begin, merges, ksm_end, KEPT, false },
 	{ "mbind", NULL, binds, NULL, KEPT, false },

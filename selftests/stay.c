@@ -338,4 +338,32 @@ TEST_F(vram, failed_copies_leave_no_page_behind)
 	EXPECT_GT(MOST_KIB, before - after) TH_LOG("%lld KiB are missing", before - after);
 }
 
+static bool was_refused(void *before)
+{
+	return uv_stat("collapses_refused") > *(uint64_t *)before;
+}
+
+/* It takes swapped pages home to make a huge page, but none from VRAM. */
+TEST_F(vram, khugepaged)
+{
+	char *mem = map_huge(HUGE);
+	uint64_t before = uv_stat("collapses_refused"), faults = uv_stat("faults");
+
+	ASSERT_EQ(0, madvise(mem, HUGE, MADV_NOHUGEPAGE));
+	fill_pages(mem, HUGE, 1);
+	ASSERT_EQ(0, uv_register(self->fd, mem, HUGE, self->pool, NULL));
+	ASSERT_EQ(8, move_all(self->fd, mem + 64 * PAGE, 8 * PAGE, 0, NULL));
+	if (!khugepaged_on())
+		SKIP(return, "no huge pages in this kernel");
+	ASSERT_EQ(0, madvise(mem, HUGE, MADV_HUGEPAGE));
+	ASSERT_TRUE(wait_until(was_refused, &before, 60000));
+	before = uv_stat("collapses_refused");
+	ASSERT_TRUE(wait_until(was_refused, &before, 60000));
+	khugepaged_off();
+	EXPECT_EQ(8, uv_in_vram(self->fd, mem, HUGE));
+	EXPECT_EQ(faults, uv_stat("faults"));
+	EXPECT_EQ(-1, check_pages(mem, HUGE, 1));
+	munmap(mem, HUGE);
+}
+
 TEST_HARNESS_MAIN

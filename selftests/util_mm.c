@@ -282,6 +282,22 @@ long long ksm_merged(void)
 	       atoll(text) : -1;
 }
 
+#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+bool khugepaged_on(void)
+{
+	return !file_write(KHUGEPAGED "scan_sleep_millisecs", "0") &&
+	       !file_write(KHUGEPAGED "alloc_sleep_millisecs", "0") &&
+	       !file_write(KHUGEPAGED "pages_to_scan", "100000");
+}
+
+void khugepaged_off(void)
+{
+	file_write(KHUGEPAGED "scan_sleep_millisecs", "10000");
+	file_write(KHUGEPAGED "alloc_sleep_millisecs", "60000");
+	file_write(KHUGEPAGED "pages_to_scan", "4096");
+}
+
 long pages_written(int pagemap, const void *mem, size_t len)
 {
 	struct page_region vec[64];

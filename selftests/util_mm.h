@@ -105,6 +105,11 @@ void zram_path(int nr, char *path, size_t len);
 bool swap_on(void);
 void swap_off(void);
 
+/** khugepaged_on - have it scan without a pause; false: there is none */
+bool khugepaged_on(void);
+/** khugepaged_off - as slow as by default */
+void khugepaged_off(void);
+
 /** ksm_on - have ksmd merge quickly; false: no KSM in this kernel */
 bool ksm_on(void);
 /** ksm_off - unmerge everything, and stop */
