@@ -201,9 +201,9 @@ static int arm_get_uffd(const struct uffdvram_range *range,
 /* From 7.3 on, a descriptor that watches writes cannot be told to watch less. */
 static const char *arm_busy(uint32_t flags)
 {
-	return flags & UFFDVRAM_ARM_ADOPT ?
-	       "another userfaultfd watches memory of the range, or this one more than is asked for: adopt that one, or unregister first" :
-	       "another userfaultfd watches memory of the range: adopt that one";
+	if (flags & UFFDVRAM_ARM_ADOPT)
+		return "another userfaultfd is there, or this one watches more: unregister first";
+	return "another userfaultfd watches memory of the range: adopt that one";
 }
 
 static int arm_register(const struct uffdvram_range *range, int uffd, uint32_t flags)
