@@ -7,6 +7,9 @@
 #ifndef _UFFDVRAM_LATENCY_H
 #define _UFFDVRAM_LATENCY_H
 
+#include <linux/bitops.h>
+#include <linux/minmax.h>
+#include <linux/percpu.h>
 #include <linux/sched/clock.h>
 #include <linux/types.h>
 
@@ -40,9 +43,15 @@ struct uffdvram_latency_sum {
 	u64 bucket[UFFDVRAM_LATENCY_BUCKETS];
 };
 
+struct uffdvram_latency_cpu {
+	u64 ns[UFFDVRAM_LATENCY_NR];
+	u64 bucket[UFFDVRAM_LATENCY_NR][UFFDVRAM_LATENCY_BUCKETS];
+};
+
+extern struct uffdvram_latency_cpu __percpu *uffdvram_latency_cpus;
+
 int uffdvram_latency_init(void);
 void uffdvram_latency_exit(void);
-void uffdvram_latency_add(enum uffdvram_latency what, u64 since);
 void uffdvram_latency_sum(enum uffdvram_latency what,
 			  struct uffdvram_latency_sum *sum);
 
@@ -53,6 +62,22 @@ void uffdvram_latency_sum(enum uffdvram_latency what,
 static inline u64 uffdvram_latency_now(void)
 {
 	return local_clock();
+}
+
+/**
+ * uffdvram_latency_add() - count what is done now
+ * @what: which histogram
+ * @since: uffdvram_latency_now() when it began
+ *
+ * Any context. Inline: where @what is a constant, little is left of it.
+ */
+static inline void uffdvram_latency_add(enum uffdvram_latency what, u64 since)
+{
+	/* It may have begun on a CPU whose clock is ahead. */
+	u64 ns = max_t(s64, uffdvram_latency_now() - since, 0);
+
+	this_cpu_add(uffdvram_latency_cpus->ns[what], ns);
+	this_cpu_inc(uffdvram_latency_cpus->bucket[what][fls64(ns)]);
 }
 
 #endif /* _UFFDVRAM_LATENCY_H */
