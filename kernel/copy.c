@@ -23,6 +23,7 @@
 #include "context.h"
 #include "copy.h"
 #include "inject.h"
+#include "latency.h"
 #include "lock.h"
 #include "range.h"
 #include "stat.h"
@@ -129,6 +130,7 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 		      unsigned long addr, unsigned int first, unsigned int n)
 {
 	struct uffdvram_vram *v = uffdvram_vram_of(c->pages[0]);
+	u64 since = uffdvram_latency_now();
 	unsigned int i, failed, good;
 	int got = copy_enter(c, v, n);
 
@@ -161,6 +163,9 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 		uffdvram_stat_add(copy_written, good);
 	else
 		uffdvram_stat_add(copy_read, good);
+	if (good)
+		uffdvram_latency_add(c->write ? UFFDVRAM_LATENCY_copy_write :
+						UFFDVRAM_LATENCY_copy_read, since);
 	return good ?: c->err;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /sys/kernel/debug/uffdvram: counters, pools, and knobs for tests. */
+/* /sys/kernel/debug/uffdvram: counters, histograms, pools, and knobs for tests. */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "debugfs.h"
 #include "inject.h"
+#include "latency.h"
 #include "stat.h"
 #include "vram.h"
 
@@ -21,6 +22,30 @@ static int stats_show(struct seq_file *m, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
+
+/* Pairs of a name and a value; a bucket's name is where it ends. */
+static void latency_show_one(struct seq_file *m, const char *name,
+			     enum uffdvram_latency what)
+{
+	struct uffdvram_latency_sum sum;
+	unsigned int i;
+
+	uffdvram_latency_sum(what, &sum);
+	seq_printf(m, "op %s count %llu sum_ns %llu", name, sum.count, sum.ns);
+	for (i = 0; i < UFFDVRAM_LATENCY_BUCKETS; i++)
+		if (sum.bucket[i])
+			seq_printf(m, " %llu %llu", BIT_ULL(i), sum.bucket[i]);
+	seq_putc(m, '\n');
+}
+
+static int latency_show(struct seq_file *m, void *unused)
+{
+#define LATENCY_SHOW(name)						\
+	latency_show_one(m, #name, UFFDVRAM_LATENCY_##name);
+	UFFDVRAM_LATENCIES(LATENCY_SHOW)
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(latency);
 
 static int pools_show(struct seq_file *m, void *unused)
 {
@@ -108,6 +133,7 @@ void uffdvram_debugfs_init(void)
 
 	debugfs_root = debugfs_create_dir("uffdvram", NULL);
 	debugfs_create_file("stats", 0400, debugfs_root, NULL, &stats_fops);
+	debugfs_create_file("latency", 0400, debugfs_root, NULL, &latency_fops);
 	debugfs_create_file("pools", 0400, debugfs_root, NULL, &pools_fops);
 	knobs = uffdvram_knobs_debugfs(debugfs_root);
 	uffdvram_inject_debugfs(debugfs_root);

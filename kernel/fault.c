@@ -16,6 +16,7 @@
 
 #include "fault.h"
 #include "inject.h"
+#include "latency.h"
 #include "lock.h"
 #include "owner.h"
 #include "stat.h"
@@ -101,6 +102,7 @@ static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
 
 static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 {
+	u64 since = uffdvram_latency_now();
 	unsigned int tries;
 	struct page *ram = NULL;
 	int ret = -EAGAIN;
@@ -127,6 +129,7 @@ static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 	uffdvram_owner_fault_back(v->slots.owner[uffdvram_slot_of(v, vmf->page)],
 				  vmf->vma->vm_mm, vmf->address & PAGE_MASK,
 				  PAGE_SIZE);
+	uffdvram_latency_add(UFFDVRAM_LATENCY_fault, since);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue
+ *	stat	 counters			latency	 how long it took
  *	object	 what has to be freed		inject	 failures on request (tests)
  *
  * A module of its own, uffdvram-nvidia, is in backend_nvidia.c and nvidia_*: memory
@@ -30,6 +31,7 @@
 #include "debugfs.h"
 #include "evict.h"
 #include "ioctl.h"
+#include "latency.h"
 #include "object.h"
 #include "range.h"
 #include "user.h"
@@ -62,9 +64,12 @@ static int __init uffdvram_init(void)
 {
 	int ret;
 
-	ret = uffdvram_vram_init(uffdvram_evict_work);
+	ret = uffdvram_latency_init();
 	if (ret)
 		return ret;
+	ret = uffdvram_vram_init(uffdvram_evict_work);
+	if (ret)
+		goto err_latency;
 	ret = uffdvram_pci_init();
 	if (ret)
 		goto err_vram;
@@ -78,6 +83,8 @@ err_pci:
 	uffdvram_pci_exit();
 err_vram:
 	uffdvram_vram_exit();
+err_latency:
+	uffdvram_latency_exit();
 	return ret;
 }
 
@@ -91,6 +98,7 @@ static void __exit uffdvram_exit(void)
 	uffdvram_watch_exit();
 	/* Owners of slots are freed by RCU. */
 	rcu_barrier();
+	uffdvram_latency_exit();
 	uffdvram_object_check();
 }
 

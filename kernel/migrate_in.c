@@ -24,10 +24,10 @@
 #include <linux/userfaultfd_k.h>
 
 #include "inject.h"
+#include "latency.h"
 #include "lock.h"
 #include "stat.h"
 #include "step.h"
-#include "trace.h"
 
 /*
  * A hole may only be filled where nobody wants to know of it, and where no
@@ -323,6 +323,7 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			const struct uffdvram_migrate_to *to,
 			unsigned long start, unsigned long end)
 {
+	u64 since = uffdvram_latency_now();
 	bool usable;
 
 	s->mm = mm;
@@ -341,7 +342,6 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			in_rounds(s);
 	}
 	uffdvram_step_unlock(s);
-	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), false,
-			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));
+	uffdvram_step_tell(s, false, since);
 	return s->npages;
 }

@@ -5,10 +5,10 @@
 #include <linux/pagemap.h>
 
 #include "inject.h"
+#include "latency.h"
 #include "lock.h"
 #include "stat.h"
 #include "step.h"
-#include "trace.h"
 
 static u8 fate_out(const struct uffdvram_migrate_step *s, struct uffdvram_look look)
 {
@@ -195,13 +195,14 @@ static void out_rounds(struct uffdvram_migrate_step *s)
 int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			 unsigned long start, unsigned long end)
 {
+	u64 since = uffdvram_latency_now();
+
 	s->mm = mm;
 	if (uffdvram_step_lock(s, false))
 		return -EINTR;
 	if (uffdvram_step_begin(s, start, end))
 		out_rounds(s);
 	uffdvram_step_unlock(s);
-	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), true,
-			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));
+	uffdvram_step_tell(s, true, since);
 	return s->npages;
 }

@@ -4,9 +4,11 @@
 #include <linux/string.h>
 
 #include "inject.h"
+#include "latency.h"
 #include "lock.h"
 #include "stat.h"
 #include "step.h"
+#include "trace.h"
 
 struct uffdvram_migrate_step *uffdvram_migrate_step_alloc(void)
 {
@@ -221,4 +223,17 @@ void uffdvram_step_give_up(struct uffdvram_migrate_step *s)
 		else
 			s->fate[i] = UFFDVRAM_STAY_BUSY;
 	}
+}
+
+/* Tells of a step that began at @since, whoever wants to know. */
+void uffdvram_step_tell(const struct uffdvram_migrate_step *s, bool out, u64 since)
+{
+	unsigned int moved = uffdvram_step_count(s, UFFDVRAM_DID_MOVE);
+
+	if (moved && out)
+		uffdvram_latency_add(UFFDVRAM_LATENCY_out, since);
+	else if (moved)
+		uffdvram_latency_add(UFFDVRAM_LATENCY_in, since);
+	trace_uffdvram_migrate(s->mm, s->start, uffdvram_step_addr(s, s->npages), out,
+			       moved);
 }

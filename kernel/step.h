@@ -80,6 +80,7 @@ void uffdvram_step_find_astray(struct uffdvram_migrate_step *s);
 bool uffdvram_step_reopen(struct uffdvram_migrate_step *s);
 void uffdvram_step_give_up(struct uffdvram_migrate_step *s);
 unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate);
+void uffdvram_step_tell(const struct uffdvram_migrate_step *s, bool out, u64 since);
 
 static inline bool uffdvram_fate_wanted(u8 fate)
 {

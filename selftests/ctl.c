@@ -332,17 +332,51 @@ TEST_F_TIMEOUT(ctl, without_debugfs, 120)
 	EXPECT_EQ(1, run("%s uffdvramctl pool list'", before));
 	EXPECT_TRUE(says("mount -t debugfs none /sys/kernel/debug"));
 	EXPECT_EQ(1, run("%s uffdvramctl stats'", before));
+	EXPECT_TRUE(says("uffdvramctl: stats: /sys/kernel/debug/uffdvram/stats: ENOENT "));
+	EXPECT_TRUE(says("mount -t debugfs none /sys/kernel/debug\n"));
+	EXPECT_EQ(1, run("%s uffdvramctl -j stats 2>/dev/null'", before));
+	EXPECT_STREQ("", out);
 	EXPECT_EQ(0, run("%s uffdvramctl doctor'", before));
 	EXPECT_TRUE(says("warn  debugfs "));
 }
 
-TEST(stats)
+/* One step moves in, one out: what "stats" says of them is what the module has. */
+TEST_F(ctl, stats)
 {
+	unsigned long long count, sum, was_count, was_sum;
+	const char *line;
+
 	ASSERT_EQ(0, run("uffdvramctl stats"));
 	EXPECT_TRUE(says("slots_allocated "));
+	EXPECT_TRUE(says("\n\nlatency                 count      mean 50% below 99% below all below\n"
+			 "fault "));
+	ASSERT_EQ(0, run("grep '^op in ' /sys/kernel/debug/uffdvram/latency"));
+	ASSERT_EQ(2, sscanf(out, "op in count %llu sum_ns %llu", &was_count, &was_sum));
+	ASSERT_EQ(0, run("uffdvramctl -p %d batch <<end\n"
+			 "pool attach sim 2M\n"
+			 "range add 0x%lx 64K\n"
+			 "move in 1\n"
+			 "move out 1\n"
+			 "end\n", self->pid, self->addr));
+	ASSERT_EQ(0, run("uffdvramctl stats | grep -A9 ^latency"));
+	line = strstr(out, "\nin ");
+	ASSERT_NE(NULL, line);
+	ASSERT_EQ(1, sscanf(line, "\nin %llu ", &count));
+	EXPECT_LT(was_count, count);
 	ASSERT_EQ(0, run("uffdvramctl -j stats"));
 	EXPECT_TRUE(says("{\"slots_allocated\":"));
+	line = strstr(out, ",\"latency\":{\"fault\":{\"count\":");
+	ASSERT_NE(NULL, line);
+	line = strstr(line, "\"in\":{");
+	ASSERT_NE(NULL, line);
+	ASSERT_EQ(2, sscanf(line, "\"in\":{\"count\":%llu,\"sum_ns\":%llu,\"p50_ns\":",
+			    &count, &sum));
+	EXPECT_LT(was_count, count);
+	EXPECT_LT(was_sum, sum);
+	EXPECT_TRUE(says("\"buckets\":[{\"below_ns\":"));
+	EXPECT_STREQ("]}}}\n", out + strlen(out) - 5);
 	EXPECT_EQ(2, run("uffdvramctl stats more"));
+	EXPECT_EQ(1, run("uffdvramctl stats >/dev/full"));
 }
 
 TEST_F(ctl, doctor)

@@ -10,6 +10,7 @@
 #include "kselftest_harness.h"
 #include "../lib/ctl/bar.h"
 #include "../lib/ctl/json.h"
+#include "../lib/ctl/latency.h"
 #include "../lib/ctl/parse.h"
 #include "../lib/ctl/pools.h"
 #include "../lib/ctl/vma.h"
@@ -368,6 +369,65 @@ TEST(pool_lines)
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 later\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 used many\n", &p));
 	EXPECT_EQ(-EINVAL, pool_line_parse("pool 1 backend abcdefghijklmnopq\n", &p));
+}
+
+TEST(latency_lines)
+{
+	static const char *const wrong[] = {
+		"", "count 0 sum_ns 0", "op fault count", "op fault count x sum_ns 0",
+		"op fault count 1 sum_ns 9", "op fault count 1 sum_ns 9 16 2",
+		"op fault count 1 sum_ns 9 17 1", "op fault count 1 sum_ns 9 0 1",
+		"op fault count 2 sum_ns 9 16 1 16 1", "op fault count 0 sum_ns 9 16 0",
+		"op fault count 1 sum_ns 9 16x 1", "op abcdefghijklmnopq count 0 sum_ns 0",
+		"op fault count 4 sum_ns 9 16 18446744073709551615 32 5",
+	};
+	char line[LATENCY_LINE_MAX + 16];
+	struct latency l;
+	size_t i, n;
+
+	ASSERT_EQ(0, latency_parse("op fault count 0 sum_ns 0\n", &l));
+	EXPECT_STREQ("fault", l.op);
+	EXPECT_EQ(0, latency_quantile(&l, 100));
+	ASSERT_EQ(0, latency_parse("op in count 100 sum_ns 12345 1 1 16384 49 later 7 "
+				   "32768 49 9223372036854775808 1\n", &l));
+	EXPECT_EQ(12345, l.sum_ns);
+	EXPECT_EQ(49, l.bucket[15]);
+	EXPECT_EQ(1, latency_quantile(&l, 1));
+	EXPECT_EQ(16384, latency_quantile(&l, 2));
+	EXPECT_EQ(16384, latency_quantile(&l, 50));
+	EXPECT_EQ(32768, latency_quantile(&l, 51));
+	EXPECT_EQ(32768, latency_quantile(&l, 99));
+	EXPECT_EQ(1ULL << 63, latency_quantile(&l, 100));
+	ASSERT_EQ(0, latency_parse("op in count 3 sum_ns 5 1 1 2 1 4 1", &l));
+	EXPECT_EQ(2, latency_quantile(&l, 50));
+	EXPECT_EQ(4, latency_quantile(&l, 99));
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		EXPECT_EQ(-EINVAL, latency_parse(wrong[i], &l))
+			TH_LOG("\"%s\"", wrong[i]);
+
+	/* The longest that the module writes; and what is longer than any. */
+	n = sprintf(line, "op copy_write count %llu sum_ns %llu", 64ULL << 57, ~0ULL);
+	for (i = 0; i < 64; i++)
+		n += sprintf(line + n, " %llu %llu", 1ULL << i, 1ULL << 57);
+	ASSERT_EQ(0, latency_parse(line, &l));
+	EXPECT_EQ(1ULL << 31, latency_quantile(&l, 50));
+	memset(line + n, ' ', sizeof(line) - n);
+	line[LATENCY_LINE_MAX] = '\0';
+	EXPECT_EQ(-EINVAL, latency_parse(line, &l));
+}
+
+TEST(times)
+{
+	char text[FORMAT_MAX];
+
+	EXPECT_STREQ("0ns", format_ns(text, 0));
+	EXPECT_STREQ("999ns", format_ns(text, 999));
+	EXPECT_STREQ("1.00us", format_ns(text, 1000));
+	EXPECT_STREQ("16.4us", format_ns(text, 16384));
+	EXPECT_STREQ("131us", format_ns(text, 131072));
+	EXPECT_STREQ("1.05ms", format_ns(text, 1 << 20));
+	EXPECT_STREQ("68.7s", format_ns(text, 1ULL << 36));
+	EXPECT_STREQ("18446744074s", format_ns(text, UINT64_MAX));
 }
 
 TEST_HARNESS_MAIN

@@ -194,11 +194,11 @@ static void check_memory(struct doctor *d)
 static void check_debugfs(struct doctor *d)
 {
 	if (!access("/sys/kernel/debug/uffdvram/stats", R_OK))
-		doctor_say(d, OK, "debugfs", NULL, "counters and pools can be read");
+		doctor_say(d, OK, "debugfs", NULL, "counters, times and pools can be read");
 	else
 		doctor_say(d, WARN, "debugfs",
 			   "as root: mount -t debugfs none /sys/kernel/debug",
-			   "counters and the list of pools cannot be read");
+			   "counters, times and the list of pools cannot be read");
 }
 
 /* The largest piece of memory that is shared: rw-s, or of hugetlbfs. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * uffdvramctl events, stats
+ * uffdvramctl events
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,8 +10,6 @@
 #include "cmd.h"
 #include "json.h"
 #include "parse.h"
-
-#define STATS_PATH "/sys/kernel/debug/uffdvram/stats"
 
 static void event_json(const struct uffdvram_event *ev)
 {
@@ -119,35 +117,4 @@ int cmd_events(struct session *s, int argc, char **argv)
 		return session_usage(s, "events: they tell of the ranges of a batch: use batch");
 	ret = session_ctx(s, "events");
 	return ret ?: events_print(s, n, timeout_ms);
-}
-
-int cmd_stats(struct session *s, int argc, char **argv)
-{
-	struct json j = { .out = stdout };
-	char line[256], name[64];
-	uint64_t value;
-	int ret = CTL_OK;
-	FILE *f;
-
-	if (argc > 1)
-		return session_usage(s, "stats: unexpected \"%s\"", argv[1]);
-	f = fopen(STATS_PATH, "re");
-	if (!f)
-		return session_fail(s, "stats", -errno, "%s", STATS_PATH);
-	if (s->json)
-		json_open(&j, NULL, '{');
-	while (!ret && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%63s %" SCNu64, name, &value) != 2)
-			ret = session_error(s, "stats: %s: not understood: %s", STATS_PATH, line);
-		else if (s->json)
-			json_u64(&j, name, value);
-		else
-			printf("%-16s %" PRIu64 "\n", name, value);
-	}
-	if (s->json)
-		json_close(&j, '}');
-	if (!ret && ferror(f))
-		ret = session_fail(s, "stats", -EIO, "%s", STATS_PATH);
-	fclose(f);
-	return ret;
 }

@@ -212,3 +212,17 @@ const char *format_percent(char buf[FORMAT_MAX], uint64_t part, uint64_t whole)
 	snprintf(buf, FORMAT_MAX, "%u.%u%%", tenths / 10, tenths % 10);
 	return buf;
 }
+
+const char *format_ns(char buf[FORMAT_MAX], uint64_t ns)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	uint64_t unit = 1;
+	unsigned int u;
+	double n;
+
+	for (u = 0; u < 3 && ns / unit >= 1000; u++)
+		unit *= 1000;
+	n = (double)ns / unit;
+	snprintf(buf, FORMAT_MAX, "%.*f%s", !u || n >= 100 ? 0 : n >= 10 ? 1 : 2, n, units[u]);
+	return buf;
+}

@@ -35,7 +35,7 @@ int parse_anon(const char *s, uint64_t *min);
  */
 int parse_words(char *line, char **words, int max);
 
-/* Longest text of format_size() and format_percent(), with the final 0. */
+/* Longest text of format_*(), with the final 0. */
 #define FORMAT_MAX 24
 
 /* The shortest text from which parse_size() reads @bytes back: 512M. Returns @buf. */
@@ -46,5 +46,8 @@ const char *format_size(char buf[FORMAT_MAX], uint64_t bytes);
  * are exact. Returns @buf.
  */
 const char *format_percent(char buf[FORMAT_MAX], uint64_t part, uint64_t whole);
+
+/* Nanoseconds in the unit that suits, to three digits: 1.05ms. Returns @buf. */
+const char *format_ns(char buf[FORMAT_MAX], uint64_t ns);
 
 #endif /* UFFDVRAMCTL_PARSE_H */

@@ -52,7 +52,8 @@ static const struct hint {
 	{ "move", ENODEV, "its range has no pool, or the pool is being detached" },
 	{ "move", EINVAL, "page aligned addresses are wanted" },
 	{ "events", EOPNOTSUPP, "this module has no events; see: info" },
-	{ "stats", ENOENT, "is the module loaded, and debugfs mounted? see: doctor" },
+	{ "stats", ENOENT, "is the module loaded, of this release, and debugfs mounted? "
+			   "mount -t debugfs none /sys/kernel/debug" },
 	{ "map", EINVAL, "page aligned addresses are wanted" },
 	{ "", ESRCH, "the process has ended, or runs another program now" },
 	{ "", EPERM, "run as root" },
