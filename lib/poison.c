@@ -101,7 +101,7 @@ int uffdvram_range_poison_list(struct uffdvram_range *range, uint64_t off, uint6
 			       struct uffdvram_run *runs, size_t max, size_t *n,
 			       uint64_t *done)
 {
-	struct uffdvram_region vec[POISON_REGIONS];
+	struct uffdvram_region vec[POISON_REGIONS] = { 0 };
 	struct uffdvram_poison_list q;
 	uint64_t base = range->handle.addr, i;
 	bool room = true;
