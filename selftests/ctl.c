@@ -93,11 +93,11 @@ TEST(info)
 {
 	ASSERT_EQ(0, run("uffdvramctl info"));
 	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
-	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci\n"));
+	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci poison\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
 	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
 			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\","
-			 "\"events\",\"linear\",\"mmap\",\"pci\"],"));
+			 "\"events\",\"linear\",\"mmap\",\"pci\",\"poison\"],"));
 }
 
 TEST(a_shared_pool)
@@ -167,6 +167,37 @@ TEST_F(ctl, ranges_end_with_the_batch)
 	EXPECT_EQ(0, run("LC_ALL=C LANG=C.UTF-8 uffdvramctl -p %d map -w 4 0x%lx+4M",
 			 self->pid, self->addr));
 	EXPECT_TRUE(says("+4M [....] "));
+}
+
+TEST_F(ctl, poison)
+{
+	char want[64];
+
+	ASSERT_EQ(1, run("uffdvramctl -p %d batch --ack <<end\n"
+			 "range add 0x%lx 4M pool 0\n"
+			 "poison set 0x%lx+8K\n"
+			 "poison set --replace 0x%lx+8K\n"
+			 "poison list all\n"
+			 "map --ascii -w 4 all\n"
+			 "end\n", self->pid, self->addr, self->addr + PAGE, self->addr + PAGE));
+	EXPECT_TRUE(says("EEXIST"));
+	EXPECT_TRUE(says(": 2 pages are poison\n"));
+	snprintf(want, sizeof(want), "\n0x%lx+8K\n", self->addr + PAGE);
+	EXPECT_TRUE(says(want));
+	EXPECT_TRUE(says("[!...]"));
+	ASSERT_EQ(0, run("uffdvramctl -j -p %d poison list 0x%lx+4M", self->pid, self->addr));
+	snprintf(want, sizeof(want), "[{\"addr\":\"0x%lx\",\"len\":8192}]\n",
+		 self->addr + PAGE);
+	EXPECT_TRUE(says(want));
+	ASSERT_EQ(0, run("printf 'range add 0x%lx 4M pool 0\npoison undo all\npoison list all\n' | "
+			 "uffdvramctl -j -p %d batch", self->addr, self->pid));
+	EXPECT_TRUE(says("\"done\":4194304}]\n[]\n"));
+	EXPECT_EQ(2, run("uffdvramctl -p %d poison list --replace 0x1000+4K", self->pid));
+	EXPECT_TRUE(says("poison: usage: "));
+	EXPECT_EQ(2, run("uffdvramctl poison list 0x1000+4K"));
+	EXPECT_TRUE(says("-p PID"));
+	EXPECT_EQ(1, run("uffdvramctl -p %d poison set 0x%lx+4K", self->pid, self->addr));
+	EXPECT_TRUE(says("ENOENT"));
 }
 
 TEST_F(ctl, a_failure_ends_the_batch)
