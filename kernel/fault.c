@@ -167,6 +167,7 @@ static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 
 const struct dev_pagemap_ops uffdvram_pagemap_ops = {
 	.migrate_to_ram = fault_migrate_to_ram,
-	UFFDVRAM_PGMAP_FREE_OP(uffdvram_vram_page_free,
-			       uffdvram_vram_folio_free),
+	UFFDVRAM_PGMAP_FREE_OPS(uffdvram_vram_page_free,
+				uffdvram_vram_folio_free,
+				uffdvram_vram_folio_split),
 };

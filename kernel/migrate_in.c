@@ -89,7 +89,7 @@ static struct page *in_use_slot(struct uffdvram_migrate_step *s, unsigned int i,
 	struct page *page = uffdvram_slot_page(s->to.v, slot);
 
 	s->slots[i] = UFFDVRAM_NO_SLOT;
-	uffdvram_device_page_init(page, &s->to.v->pgmap);
+	uffdvram_device_folio_init(page, &s->to.v->pgmap, 0);
 	*off = uffdvram_slot_off(slot);
 	return page;
 }
