@@ -222,8 +222,8 @@ static void in_take_own(struct uffdvram_migrate_step *s, unsigned int want)
 
 static void in_round(struct uffdvram_migrate_step *s)
 {
-	unsigned int i, want = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) +
-			       uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+	unsigned int i, want = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) +
+			       uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
 	struct migrate_vma args;
 	unsigned int from = 0;
 
@@ -288,8 +288,8 @@ static bool in_rounds(struct uffdvram_migrate_step *s)
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		uffdvram_step_look(s, fate_in);
-		wanted = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
-			 uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+		wanted = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) ||
+			 uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
 		if (wanted && uffdvram_step_needs_lock(s)) {
 			if (!round)
 				return false;
@@ -342,6 +342,6 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 	}
 	uffdvram_step_unlock(s);
 	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), false,
-			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));
+			       uffdvram_migrate_count(s, UFFDVRAM_DID_MOVE));
 	return s->npages;
 }

@@ -171,7 +171,7 @@ static void out_rounds(struct uffdvram_migrate_step *s)
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		uffdvram_step_look(s, fate_out);
-		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED))
+		if (uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED))
 			out_round(s);
 		if (!uffdvram_step_reopen(s))
 			break;
@@ -202,6 +202,6 @@ int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 		out_rounds(s);
 	uffdvram_step_unlock(s);
 	trace_uffdvram_migrate(mm, s->start, uffdvram_step_addr(s, s->npages), true,
-			       uffdvram_step_count(s, UFFDVRAM_DID_MOVE));
+			       uffdvram_migrate_count(s, UFFDVRAM_DID_MOVE));
 	return s->npages;
 }

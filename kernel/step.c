@@ -32,8 +32,8 @@ u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
 	return s->fate[page];
 }
 
-/* How many pages of the step are at one fate. */
-unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate)
+/* How many pages of the last step are at one fate. */
+unsigned int uffdvram_migrate_count(const struct uffdvram_migrate_step *s, u8 fate)
 {
 	unsigned int i, n = 0;
 

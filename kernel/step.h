@@ -79,7 +79,6 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 void uffdvram_step_find_astray(struct uffdvram_migrate_step *s);
 bool uffdvram_step_reopen(struct uffdvram_migrate_step *s);
 void uffdvram_step_give_up(struct uffdvram_migrate_step *s);
-unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate);
 
 static inline bool uffdvram_fate_wanted(u8 fate)
 {
