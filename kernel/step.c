@@ -76,6 +76,8 @@ bool uffdvram_step_begin(struct uffdvram_migrate_step *s, unsigned long start,
 		next = min(next, s->vma->vm_start);
 	}
 	s->npages = (next - start) >> PAGE_SHIFT;
+	s->huge = false;
+	s->small = false;
 	memset(s->fate, usable ? UFFDVRAM_FATE_OPEN : UFFDVRAM_STAY_NOT_ANON,
 	       s->npages);
 	return usable;
@@ -160,6 +162,25 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 		.flags = flags,
 	};
 	return last > first;
+}
+
+/* Whether one entry of 2 MiB maps the step, or nothing yet, and all may move as one. */
+bool uffdvram_step_is_whole(const struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	if (!UFFDVRAM_HUGE_FOLIOS || s->small || s->npages < UFFDVRAM_STEP_PAGES ||
+	    !s->look[0].whole)
+		return false;
+	for (i = 1; i < s->npages; i++)
+		if (s->fate[i] != s->fate[0])
+			return false;
+	return uffdvram_fate_wanted(s->fate[0]);
+}
+
+void uffdvram_step_settle_all(struct uffdvram_migrate_step *s, u8 fate)
+{
+	memset(s->fate, fate, s->npages);
 }
 
 /* Linear: finds the pages that live in VRAM: in their own slots, or elsewhere. */
