@@ -229,12 +229,12 @@ out_unlock:
  * struct walk_at - the entry, or entries, for an address; locked until walk_end()
  * @pte: in a table of PTEs, under RCU; NULL if there is none
  * @pmd: where else the entry is; NULL: not even a table of PMDs is there
- * @ptl: of the one or the other
+ * @ptl: its lock
  */
 struct walk_at {
 	pte_t *pte;
 	pmd_t *pmd;
-	spinlock_t *ptl;
+	spinlock_t *ptl;	/* of the table, or the PMD */
 };
 
 static struct walk_at walk_begin(struct mm_struct *mm, unsigned long addr)

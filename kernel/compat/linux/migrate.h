@@ -70,6 +70,7 @@ static inline void uffdvram_device_folio_dissolve(struct folio *folio)
 
 	folio_reset_order(folio);
 	page[1].flags.f &= ~PAGE_FLAGS_SECOND;
+	set_page_private(page + 1, 0);
 	ClearPageHead(page);
 	for (i = 1; i < n; i++) {
 		page[i].mapping = NULL;
