@@ -47,7 +47,8 @@ struct uffdvram_backend {
  * @ram: system page; a folio of @order
  * @order: 0 for a page of 4 KiB
  * @err: out: 0, or what went wrong with this one. -EHWPOISON: what is in the pool
- *	is not what was stored there, and will not become so again
+ *	is not what was stored there, and will not become so again. Of a large one:
+ *	one page of it, at least
  */
 struct uffdvram_xfer {
 	u64 off;

@@ -89,21 +89,37 @@ static int copy_judge(const struct copy *c, struct uffdvram_look look)
 	}
 }
 
-/* Enters the gate of one slot of @v; -EAGAIN when somebody else is in it. */
+/*
+ * The slot whose gate a page is behind: a large folio has one. Our reference keeps it
+ * from being taken apart.
+ */
+static unsigned long copy_gate(const struct copy *c, struct uffdvram_vram *v,
+			       unsigned int i)
+{
+	return uffdvram_slot_of(v, folio_page(page_folio(c->pages[i]), 0));
+}
+
+static bool copy_shares_gate(const struct copy *c, unsigned int i)
+{
+	return i && page_folio(c->pages[i]) == page_folio(c->pages[i - 1]);
+}
+
+/* Enters the gate of one page of @v; -EAGAIN when somebody else is in it. */
 static int copy_enter_one(struct copy *c, struct uffdvram_vram *v, unsigned int i)
 {
 	unsigned long slot = uffdvram_slot_of(v, c->pages[i]);
+	bool shares = copy_shares_gate(c, i);
 	int ret = 0;
 
 	if (uffdvram_vram_of(c->pages[i]) != v ||
-	    !uffdvram_slot_gate_enter(&v->slots, slot))
+	    (!shares && !uffdvram_slot_gate_enter(&v->slots, copy_gate(c, v, i))))
 		return -EAGAIN;
 	if (uffdvram_slot_state(&v->slots, slot) & UFFDVRAM_SLOT_PRIVATE)
 		ret = -EACCES;
 	else if (uffdvram_slot_is_lost(&v->slots, slot))
 		ret = -EHWPOISON;
-	if (ret)
-		uffdvram_slot_gate_leave(&v->slots, slot);
+	if (ret && !shares)
+		uffdvram_slot_gate_leave(&v->slots, copy_gate(c, v, i));
 	c->xfer[i].off = uffdvram_slot_off(slot);
 	return ret;
 }
@@ -158,7 +174,8 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 	if (c->write)
 		uffdvram_walk_written(vma, addr, c->pages, got);
 	for (i = 0; i < got; i++)
-		uffdvram_slot_gate_leave(&v->slots, uffdvram_slot_of(v, c->pages[i]));
+		if (!copy_shares_gate(c, i))
+			uffdvram_slot_gate_leave(&v->slots, copy_gate(c, v, i));
 	if (c->write)
 		uffdvram_stat_add(copy_written, good);
 	else

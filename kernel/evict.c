@@ -34,12 +34,11 @@
 #define EVICT_MAPPING_FLAGS	3UL
 
 /*
- * The address space of the @nth VMA that may map @folio, with a reference on its
- * users, and the address there. NULL if there is none. Called under the lock of
+ * The address space of the @nth VMA that may map the page at @index, with a reference on
+ * its users, and the address there. NULL if there is none. Called under the lock of
  * @anon_vma's root.
  */
-static struct mm_struct *evict_place(struct anon_vma *anon_vma,
-				     const struct folio *folio,
+static struct mm_struct *evict_place(struct anon_vma *anon_vma, pgoff_t index,
 				     unsigned int nth, unsigned long *addr)
 {
 	struct anon_vma_chain *avc;
@@ -52,7 +51,7 @@ static struct mm_struct *evict_place(struct anon_vma *anon_vma,
 		avc = rb_entry(node, struct anon_vma_chain, rb);
 		vma = avc->vma;
 		first = vma_start_anon_pgoff(vma);
-		if (folio->index < first || folio->index >= first + vma_pages(vma))
+		if (index < first || index >= first + vma_pages(vma))
 			continue;
 		if (nth) {
 			nth--;
@@ -60,7 +59,7 @@ static struct mm_struct *evict_place(struct anon_vma *anon_vma,
 		}
 		if (!mmget_not_zero(vma->vm_mm))
 			continue;
-		*addr = vma->vm_start + ((folio->index - first) << PAGE_SHIFT);
+		*addr = vma->vm_start + ((index - first) << PAGE_SHIFT);
 		return vma->vm_mm;
 	}
 	return NULL;
@@ -70,7 +69,8 @@ static struct mm_struct *evict_place(struct anon_vma *anon_vma,
  * As the core's folio_lock_anon_vma_read(): an anon_vma is typesafe by RCU, and
  * lives while its root is locked and the folio mapped.
  */
-static struct mm_struct *evict_find(const struct folio *folio, unsigned int nth,
+static struct mm_struct *evict_find(const struct folio *folio,
+				    const struct page *page, unsigned int nth,
 				    unsigned long *addr)
 {
 	struct mm_struct *mm = NULL;
@@ -86,10 +86,36 @@ static struct mm_struct *evict_find(const struct folio *folio, unsigned int nth,
 	if (!may_fail(core, false, down_read_trylock(&root->rwsem)))
 		goto out_rcu;
 	if (folio_mapped(folio))
-		mm = evict_place(anon_vma, folio, nth, addr);
+		mm = evict_place(anon_vma, folio->index + folio_page_idx(folio, page),
+				 nth, addr);
 	up_read(&root->rwsem);
 out_rcu:
 	rcu_read_unlock();
+	return mm;
+}
+
+/*
+ * Where a page is mapped: the address space, or NULL, and the piece that is to move. That
+ * is all that a large folio's entry of 2 MiB maps, unless something cut it off.
+ */
+static struct mm_struct *evict_where(struct page *page, unsigned int nth,
+				     unsigned long *start, unsigned long *end)
+{
+	struct folio *folio = page_folio(page);
+	struct mm_struct *mm = NULL;
+
+	/* Only a reference keeps it from being taken apart, or freed and taken anew. */
+	if (!folio_try_get(folio))
+		return NULL;
+	if (page_folio(page) == folio)
+		mm = evict_find(folio, page, nth, start);
+	if (mm && folio_test_large(folio)) {
+		*start = ALIGN_DOWN(*start, PMD_SIZE);
+		*end = *start + PMD_SIZE;
+	} else if (mm) {
+		*end = *start + PAGE_SIZE;
+	}
+	folio_put(folio);
 	return mm;
 }
 
@@ -97,27 +123,29 @@ out_rcu:
 static int evict_page(struct uffdvram_migrate_step *s, struct page *page,
 		      bool *no_memory)
 {
-	struct folio *folio = page_folio(page);
+	unsigned long start, end, from;
+	unsigned int nth, moved = 0;
 	struct mm_struct *mm;
-	unsigned long addr;
-	unsigned int nth;
 	int ret;
 
-	for (nth = 0; nth < EVICT_PLACES; nth++) {
-		mm = evict_find(folio, nth, &addr);
+	for (nth = 0; !moved && nth < EVICT_PLACES; nth++) {
+		mm = evict_where(page, nth, &start, &end);
 		if (!mm)
 			break;
-		ret = uffdvram_migrate_out(s, mm, addr, addr + PAGE_SIZE);
+		for (from = start, ret = 0; ret >= 0 && from < end; from += ret << PAGE_SHIFT) {
+			ret = uffdvram_migrate_out(s, mm, from, end);
+			if (ret < 0)
+				break;
+			moved += uffdvram_migrate_count(s, UFFDVRAM_DID_MOVE);
+			if (uffdvram_migrate_count(s, UFFDVRAM_STAY_NO_MEMORY))
+				*no_memory = true;
+		}
 		/* Never the last one here: exit is not for us to wait for. */
 		mmput_async(mm);
 		if (ret < 0)
 			return ret;
-		if (uffdvram_migrate_fate(s, 0) == UFFDVRAM_STAY_NO_MEMORY)
-			*no_memory = true;
-		if (uffdvram_migrate_fate(s, 0) == UFFDVRAM_DID_MOVE)
-			return 1;
 	}
-	return 0;
+	return moved;
 }
 
 static bool evict_is_orphan(struct uffdvram_vram *v, unsigned long slot)
@@ -182,7 +210,7 @@ int uffdvram_evict(struct uffdvram_vram *v, bool orphans_only,
 			break;
 		res->moved += ret;
 		/* It may be gone, lost, or somebody else's by now. */
-		if (!ret && evict_wanted(v, slot, orphans_only))
+		if (evict_wanted(v, slot, orphans_only))
 			res->left++;
 		cond_resched();
 	}
@@ -270,10 +298,14 @@ void uffdvram_evict_work(struct work_struct *work)
 
 	if (READ_ONCE(v->retired))
 		uffdvram_vram_reap(v);
-	if (res.left) {
+	/* Once no slot is in use, nobody would wait for a timer before the module goes. */
+	if (res.left && atomic_long_read(&v->slots.used)) {
 		v->backoff = res.moved ? 1 : min(2 * v->backoff + 1,
 						 (unsigned long)EVICT_BACKOFF_MAX);
 		uffdvram_vram_kick(v, v->backoff);
+		/* The last one may have gone just now, and its kick been put off by ours. */
+		if (!atomic_long_read(&v->slots.used))
+			uffdvram_vram_kick(v, 0);
 	} else {
 		v->backoff = 0;
 	}

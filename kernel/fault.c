@@ -7,6 +7,8 @@
  * here; older ones let all of them in, and each one's reference keeps the others
  * from migrating. Hence the gate: one brings the page home, the others give up
  * their references at once and come again.
+ *
+ * An entry of 2 MiB is the business of fault_huge.c.
  */
 #include <linux/gfp.h>
 #include <linux/migrate.h>
@@ -15,6 +17,7 @@
 #include <linux/sched.h>
 
 #include "fault.h"
+#include "fault_huge.h"
 #include "inject.h"
 #include "latency.h"
 #include "lock.h"
@@ -144,10 +147,28 @@ static bool fault_is_khugepaged(const struct vm_fault *vmf)
 	return vmf->flags == FAULT_FLAG_ALLOW_RETRY && (current->flags & PF_KTHREAD);
 }
 
+/* The fault of an entry of 2 MiB; vmf->page is its first page, which has the gate. */
+static bool fault_is_huge(const struct vm_fault *vmf)
+{
+	return UFFDVRAM_HUGE_FOLIOS && !vmf->pte;
+}
+
+static vm_fault_t fault_huge_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
+{
+	switch (uffdvram_fault_huge(vmf, v)) {
+	case 0:
+		return 0;
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	default:
+		return fault_again(vmf);
+	}
+}
+
 static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 {
 	struct uffdvram_vram *v = uffdvram_vram_of(vmf->page);
-	unsigned long slot = uffdvram_slot_of(v, vmf->page);
+	unsigned long gate = uffdvram_slot_of(v, vmf->page), slot = gate;
 	vm_fault_t ret;
 
 	if (fault_is_khugepaged(vmf)) {
@@ -156,13 +177,16 @@ static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 	}
 	uffdvram_stat_inc(faults);
+	if (fault_is_huge(vmf))
+		slot += (vmf->address & ~PMD_MASK) >> PAGE_SHIFT;
 	if (uffdvram_slot_is_lost(&v->slots, slot)) {
 		ret = fault_poison();
-	} else if (!uffdvram_slot_gate_enter(&v->slots, slot)) {
+	} else if (!uffdvram_slot_gate_enter(&v->slots, gate)) {
 		ret = fault_again(vmf);
 	} else {
-		ret = fault_in_gate(vmf, v);
-		uffdvram_slot_gate_leave(&v->slots, slot);
+		ret = fault_is_huge(vmf) ? fault_huge_in_gate(vmf, v) :
+					   fault_in_gate(vmf, v);
+		uffdvram_slot_gate_leave(&v->slots, gate);
 	}
 	trace_uffdvram_fault(v->id, slot, vmf->address, ret);
 	return ret;
@@ -170,6 +194,7 @@ static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 
 const struct dev_pagemap_ops uffdvram_pagemap_ops = {
 	.migrate_to_ram = fault_migrate_to_ram,
-	UFFDVRAM_PGMAP_FREE_OP(uffdvram_vram_page_free,
-			       uffdvram_vram_folio_free),
+	UFFDVRAM_PGMAP_FREE_OPS(uffdvram_vram_page_free,
+				uffdvram_vram_folio_free,
+				uffdvram_vram_folio_split),
 };

@@ -6,6 +6,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/capability.h>
 #include <linux/file.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
@@ -82,7 +83,7 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 				 UFFDVRAM_FEATURE_LINEAR | UFFDVRAM_FEATURE_PCI;
 		if (uffdvram_backend_is_there(UFFDVRAM_BACKEND_NVIDIA))
 			arg->features |= UFFDVRAM_FEATURE_NVIDIA;
-		arg->page_sizes |= PAGE_SIZE;
+		arg->page_sizes |= PAGE_SIZE | (UFFDVRAM_HUGE_FOLIOS ? PMD_SIZE : 0);
 	}
 	if (READ_ONCE(uffdvram_open_pid_allowed))
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;

@@ -16,17 +16,20 @@
 static int linear_recall(struct uffdvram_migrate_step *s)
 {
 	DECLARE_BITMAP(astray, UFFDVRAM_STEP_PAGES);
-	unsigned long start = s->start, addr;
-	unsigned int i, npages = s->npages;
+	unsigned int first, last, npages = s->npages;
+	unsigned long start = s->start, addr, end;
 	int ret;
 
-	/* Each moves as a step of its own. */
+	/* Each run of them moves as a step of its own, or several. */
 	bitmap_copy(astray, s->astray, UFFDVRAM_STEP_PAGES);
-	for_each_set_bit(i, astray, npages) {
-		addr = start + ((unsigned long)i << PAGE_SHIFT);
-		ret = uffdvram_migrate_out(s, s->mm, addr, addr + PAGE_SIZE);
-		if (ret < 0)
-			return ret;
+	for_each_set_bitrange(first, last, astray, npages) {
+		addr = start + ((unsigned long)first << PAGE_SHIFT);
+		end = start + ((unsigned long)last << PAGE_SHIFT);
+		for (; addr < end; addr += (unsigned long)ret << PAGE_SHIFT) {
+			ret = uffdvram_migrate_out(s, s->mm, addr, end);
+			if (ret < 0)
+				return ret;
+		}
 	}
 	return 0;
 }

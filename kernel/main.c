@@ -7,6 +7,7 @@
  *
  *	ioctl	 dispatch			pool	 attach and detach VRAM
  *	fault	 a CPU touches a page in VRAM	context	 one open file
+ *	fault_huge  likewise, 2 MiB of them
  *	range	 known pieces of memory		move	 the MIGRATE ioctl
  *	query	 where pages live		migrate	 moves pages of an mm
  *	evict	 brings pages home by slot	step	 what both ways of moving share

@@ -42,5 +42,6 @@ int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			 unsigned long start, unsigned long end);
 u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
 			 unsigned int page);
+unsigned int uffdvram_migrate_count(const struct uffdvram_migrate_step *s, u8 fate);
 
 #endif /* _UFFDVRAM_MIGRATE_H */

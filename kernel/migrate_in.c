@@ -8,6 +8,11 @@
  * restored by the core as it was; a page that only changed is tried again, a few
  * times.
  *
+ * Where a step is one entry of 2 MiB, or an empty one, it moves as one folio: the core
+ * is asked for that (SELECT_COMPOUND), and a folio that it made ready so is never paired
+ * with a small destination, nor the other way round. When something stands against that,
+ * the next round moves single pages.
+ *
  * Only pages that belong to this address space alone are moved in. Whether they
  * do must be seen in the page table before migrate_vma_setup(), which clears it.
  *
@@ -72,7 +77,8 @@ static bool in_still_good(const struct uffdvram_migrate_step *s, unsigned int i)
 {
 	struct page *page;
 
-	if (!(s->src[i] & MIGRATE_PFN_MIGRATE))
+	if (!(s->src[i] & MIGRATE_PFN_MIGRATE) ||
+	    !!(s->src[i] & MIGRATE_PFN_COMPOUND) != s->huge)
 		return false;
 	page = migrate_pfn_to_page(s->src[i]);
 	if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE)
@@ -82,14 +88,15 @@ static bool in_still_good(const struct uffdvram_migrate_step *s, unsigned int i)
 	       !folio_test_ksm(page_folio(page));
 }
 
+/* The slot, or block, taken for page @i becomes a folio. */
 static struct page *in_use_slot(struct uffdvram_migrate_step *s, unsigned int i,
-				u64 *off)
+				unsigned int order, u64 *off)
 {
 	u32 slot = s->slots[i];
 	struct page *page = uffdvram_slot_page(s->to.v, slot);
 
 	s->slots[i] = UFFDVRAM_NO_SLOT;
-	uffdvram_device_page_init(page, &s->to.v->pgmap);
+	uffdvram_device_folio_init(page, &s->to.v->pgmap, order);
 	*off = uffdvram_slot_off(slot);
 	return page;
 }
@@ -114,7 +121,7 @@ static void in_copy(struct uffdvram_migrate_step *s,
 	for (i = first; i < first + args->npages; i++) {
 		if (!in_still_good(s, i))
 			continue;
-		s->dst[i] = migrate_pfn(page_to_pfn(in_use_slot(s, i, &off)));
+		s->dst[i] = migrate_pfn(page_to_pfn(in_use_slot(s, i, 0, &off)));
 		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE) {
 			if (uffdvram_backend_clear(b, off, 0)) {
 				in_drop_dst(s, i);
@@ -134,6 +141,29 @@ static void in_copy(struct uffdvram_migrate_step *s,
 			continue;
 		in_drop_dst(s, s->xfer_page[i]);
 		s->fate[s->xfer_page[i]] = UFFDVRAM_STAY_COPY_FAILED;
+	}
+}
+
+/* Fills a block. What cannot be copied so is left to a round for single pages. */
+static void in_copy_huge(struct uffdvram_migrate_step *s)
+{
+	struct uffdvram_backend *b = &s->to.v->backend;
+	struct uffdvram_xfer xfer = { .order = UFFDVRAM_BLOCK_ORDER };
+	struct page *page;
+	bool failed;
+
+	if (!in_still_good(s, 0))
+		return;
+	page = in_use_slot(s, 0, UFFDVRAM_BLOCK_ORDER, &xfer.off);
+	s->dst[0] = migrate_pfn(page_to_pfn(page)) | MIGRATE_PFN_COMPOUND;
+	xfer.ram = migrate_pfn_to_page(s->src[0]);
+	if (xfer.ram)
+		failed = uffdvram_backend_to_vram(b, &xfer, 1);
+	else
+		failed = uffdvram_backend_clear(b, xfer.off, xfer.order);
+	if (failed) {
+		in_drop_dst(s, 0);
+		s->small = true;
 	}
 }
 
@@ -181,6 +211,23 @@ static void in_account(struct uffdvram_migrate_step *s,
 	uffdvram_stat_add(pages_placed, placed);
 }
 
+static void in_account_huge(struct uffdvram_migrate_step *s)
+{
+	bool hole = s->fate[0] == UFFDVRAM_FATE_WANTED_HOLE;
+
+	if (!s->dst[0] || !(s->src[0] & MIGRATE_PFN_MIGRATE)) {
+		/* The host, or the memory cgroup, has no 2 MiB to spare, perhaps. */
+		s->small |= hole;
+		return;
+	}
+	uffdvram_step_settle_all(s, UFFDVRAM_DID_MOVE);
+	if (hole)
+		uffdvram_stat_add(pages_placed, s->npages);
+	else
+		uffdvram_stat_add(pages_in, s->npages);
+	uffdvram_stat_inc(folios_in);
+}
+
 /* Takes @want slots, for the first so many pages that are wanted. */
 static void in_take_any(struct uffdvram_migrate_step *s, unsigned int want)
 {
@@ -220,29 +267,90 @@ static void in_take_own(struct uffdvram_migrate_step *s, unsigned int want)
 	}
 }
 
-static void in_round(struct uffdvram_migrate_step *s)
+/* Whether the step may move as one folio, for all that concerns the page tables. */
+static bool in_may_be_huge(const struct uffdvram_migrate_step *s)
 {
-	unsigned int i, want = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) +
-			       uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
-	struct migrate_vma args;
-	unsigned int from = 0;
+	if (!uffdvram_step_is_whole(s))
+		return false;
+	if (s->to.linear && uffdvram_step_slot(s, 0) % UFFDVRAM_BLOCK_SLOTS)
+		return false;
+	if (s->fate[0] == UFFDVRAM_FATE_WANTED_HOLE)
+		return !(s->vma->vm_flags & VM_NOHUGEPAGE);
+	return s->look[0].huge;
+}
 
+/* Takes a block for all of the step: false: there is none, or its own is not free. */
+static bool in_take_block(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+	bool got;
+
+	for (i = 0; i < s->npages; i++)
+		s->slots[i] = UFFDVRAM_NO_SLOT;
+	if (s->to.linear) {
+		s->slots[0] = uffdvram_step_slot(s, 0);
+		got = uffdvram_vram_alloc_block_at(s->to.v, s->to.owner, s->slots[0]);
+	} else {
+		got = uffdvram_vram_alloc_block(s->to.v, s->to.owner, &s->slots[0]);
+	}
+	if (!got)
+		uffdvram_stat_inc(folios_small);
+	return got;
+}
+
+static void in_take(struct uffdvram_migrate_step *s)
+{
+	unsigned int want = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) +
+			    uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+
+	s->huge = in_may_be_huge(s) && in_take_block(s);
+	if (s->huge)
+		return;
 	if (s->to.linear)
 		in_take_own(s, want);
 	else
 		in_take_any(s, want);
-	while (uffdvram_step_next_piece(s, &from, &args, MIGRATE_VMA_SELECT_SYSTEM)) {
+}
+
+/* Gives back what was not used. */
+static void in_give_back(struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->npages; i++) {
+		if (s->slots[i] == UFFDVRAM_NO_SLOT)
+			continue;
+		if (s->huge)
+			uffdvram_vram_free_block(s->to.v, s->slots[i]);
+		else
+			uffdvram_vram_free(s->to.v, s->slots[i]);
+	}
+}
+
+static void in_round(struct uffdvram_migrate_step *s)
+{
+	struct migrate_vma args;
+	unsigned int from = 0;
+	unsigned long flags;
+
+	in_take(s);
+	flags = MIGRATE_VMA_SELECT_SYSTEM | (s->huge ? MIGRATE_VMA_SELECT_COMPOUND : 0);
+	while (uffdvram_step_next_piece(s, &from, &args, flags)) {
 		if (may_fail(core, -EINVAL, migrate_vma_setup(&args)))
 			break;
-		in_copy(s, &args);
+		if (s->huge)
+			in_copy_huge(s);
+		else
+			in_copy(s, &args);
 		migrate_vma_pages(&args);
 		in_mark_new(s, &args);
-		in_account(s, &args);
+		if (s->huge)
+			in_account_huge(s);
+		else
+			in_account(s, &args);
 		migrate_vma_finalize(&args);
 	}
-	for (i = 0; i < s->npages; i++)
-		if (s->slots[i] != UFFDVRAM_NO_SLOT)
-			uffdvram_vram_free(s->to.v, s->slots[i]);
+	in_give_back(s);
 }
 
 /*
@@ -288,8 +396,8 @@ static bool in_rounds(struct uffdvram_migrate_step *s)
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		uffdvram_step_look(s, fate_in);
-		wanted = uffdvram_step_count(s, UFFDVRAM_FATE_WANTED) ||
-			 uffdvram_step_count(s, UFFDVRAM_FATE_WANTED_HOLE);
+		wanted = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) ||
+			 uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
 		if (wanted && uffdvram_step_needs_lock(s)) {
 			if (!round)
 				return false;

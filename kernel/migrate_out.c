@@ -30,6 +30,26 @@ static u8 fate_out(const struct uffdvram_migrate_step *s, struct uffdvram_look l
 	}
 }
 
+/*
+ * Whether the step is to move as one folio. What is shared with another process after a
+ * fork is not: the core takes such a folio apart in all of them.
+ */
+static bool out_may_be_huge(const struct uffdvram_migrate_step *s)
+{
+	return uffdvram_step_is_whole(s) && s->look[0].huge && s->look[0].alone;
+}
+
+static bool out_alloc_huge(struct uffdvram_migrate_step *s)
+{
+	if (!s->folio)
+		s->folio = may_fail(alloc, NULL,
+				    uffdvram_huge_folio_alloc(GFP_TRANSHUGE | __GFP_NORETRY,
+							      s->vma, s->start));
+	if (!s->folio)
+		uffdvram_stat_inc(folios_small);
+	return s->folio;
+}
+
 /* A destination for each page that is wanted; before any page is locked. */
 static void out_alloc(struct uffdvram_migrate_step *s)
 {
@@ -56,6 +76,9 @@ static void out_free(struct uffdvram_migrate_step *s)
 			__free_page(s->pages[i]);
 		s->pages[i] = NULL;
 	}
+	if (s->folio)
+		folio_put(s->folio);
+	s->folio = NULL;
 }
 
 /* Pages of one step may live in several pools: copies the run of one. */
@@ -91,6 +114,7 @@ static void out_copy(struct uffdvram_migrate_step *s,
 	for (i = first; i < first + args->npages; i++) {
 		page = migrate_pfn_to_page(s->src[i]);
 		if (!page || !(s->src[i] & MIGRATE_PFN_MIGRATE) ||
+		    (s->src[i] & MIGRATE_PFN_COMPOUND) ||
 		    s->fate[i] != UFFDVRAM_FATE_WANTED)
 			continue;
 		v = uffdvram_vram_of(page);
@@ -116,6 +140,34 @@ static void out_copy(struct uffdvram_migrate_step *s,
 		s->pages[i] = NULL;
 	}
 	out_copy_run(s, last, n);
+}
+
+/* All of the step at once; where that fails, a round for single pages finds out which. */
+static void out_copy_huge(struct uffdvram_migrate_step *s)
+{
+	struct page *page = migrate_pfn_to_page(s->src[0]);
+	struct uffdvram_xfer xfer = { .order = UFFDVRAM_BLOCK_ORDER };
+	struct uffdvram_vram *v;
+	unsigned long slot;
+
+	if (!page || !(s->src[0] & MIGRATE_PFN_MIGRATE) ||
+	    !(s->src[0] & MIGRATE_PFN_COMPOUND))
+		return;
+	v = uffdvram_vram_of(page);
+	slot = uffdvram_slot_of(v, page);
+	if (!uffdvram_slot_gate_enter(&v->slots, slot))
+		return;
+	__set_bit(0, s->gated);
+	xfer.off = uffdvram_slot_off(slot);
+	xfer.ram = folio_page(s->folio, 0);
+	if (uffdvram_backend_to_ram(&v->backend, &xfer, 1)) {
+		s->small = true;
+		return;
+	}
+	folio_lock(s->folio);
+	s->dst[0] = migrate_pfn(folio_pfn(s->folio)) | MIGRATE_PFN_COMPOUND;
+	/* As with single pages. */
+	s->folio = NULL;
 }
 
 /* While the core still holds the device pages: their slots are not reused. */
@@ -147,20 +199,39 @@ static void out_account(struct uffdvram_migrate_step *s,
 	uffdvram_stat_add(pages_out, out);
 }
 
+static void out_account_huge(struct uffdvram_migrate_step *s)
+{
+	if (!s->dst[0] || !(s->src[0] & MIGRATE_PFN_MIGRATE))
+		return;
+	uffdvram_step_settle_all(s, UFFDVRAM_DID_MOVE);
+	uffdvram_stat_add(pages_out, s->npages);
+	uffdvram_stat_inc(folios_out);
+}
+
 static void out_round(struct uffdvram_migrate_step *s)
 {
+	unsigned long flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE;
 	struct migrate_vma args;
 	unsigned int from = 0;
 
-	out_alloc(s);
-	while (uffdvram_step_next_piece(s, &from, &args,
-			       MIGRATE_VMA_SELECT_DEVICE_PRIVATE)) {
+	s->huge = out_may_be_huge(s) && out_alloc_huge(s);
+	if (s->huge)
+		flags |= MIGRATE_VMA_SELECT_COMPOUND;
+	else
+		out_alloc(s);
+	while (uffdvram_step_next_piece(s, &from, &args, flags)) {
 		if (may_fail(core, -EINVAL, migrate_vma_setup(&args)))
 			break;
-		out_copy(s, &args);
+		if (s->huge)
+			out_copy_huge(s);
+		else
+			out_copy(s, &args);
 		migrate_vma_pages(&args);
 		out_leave_gates(s);
-		out_account(s, &args);
+		if (s->huge)
+			out_account_huge(s);
+		else
+			out_account(s, &args);
 		migrate_vma_finalize(&args);
 	}
 }
@@ -171,7 +242,7 @@ static void out_rounds(struct uffdvram_migrate_step *s)
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		uffdvram_step_look(s, fate_out);
-		if (uffdvram_step_count(s, UFFDVRAM_FATE_WANTED))
+		if (uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED))
 			out_round(s);
 		if (!uffdvram_step_reopen(s))
 			break;

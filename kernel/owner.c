@@ -106,20 +106,20 @@ bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n)
  * @len: bytes
  *
  * Faults elsewhere are not told: of others that share the page after a fork, or
- * where mremap took it.
+ * where mremap took it. Of an entry of 2 MiB, what lies in the range is.
  */
 void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
 			       const struct mm_struct *mm, unsigned long addr,
 			       unsigned long len)
 {
+	unsigned long start = max(addr, o->start), end = min(addr + len, o->end);
 	struct uffdvram_event event = {
 		.type = UFFDVRAM_EVENT_FAULT_BACK,
 		.range = o->range,
-		.addr = addr,
-		.len = len,
+		.addr = start,
+		.len = end - start,
 	};
 
-	if (o->fault_events && o->mm == mm && addr >= o->start &&
-	    addr + len <= o->end && !READ_ONCE(o->dead))
+	if (o->fault_events && o->mm == mm && start < end && !READ_ONCE(o->dead))
 		uffdvram_event_push(o->events, &event);
 }

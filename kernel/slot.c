@@ -7,6 +7,24 @@
 #include "slot.h"
 #include "stat.h"
 
+/* Slots of the block that holds @slot were taken or kept. */
+static void block_fill(struct uffdvram_slots *s, unsigned long slot, int n)
+{
+	unsigned long block = slot >> UFFDVRAM_BLOCK_ORDER;
+
+	if (atomic_add_return(n, &s->fill[block]) == n)
+		set_bit(block, s->begun);
+}
+
+/* Their bits have gone: who finds the block empty finds nothing in it. */
+static void block_drain(struct uffdvram_slots *s, unsigned long slot, int n)
+{
+	unsigned long block = slot >> UFFDVRAM_BLOCK_ORDER;
+
+	if (n && atomic_sub_and_test(n, &s->fill[block]))
+		clear_bit(block, s->begun);
+}
+
 /**
  * uffdvram_slots_init() - make @nr free slots
  * @s: zeroed
@@ -24,19 +42,30 @@ int uffdvram_slots_init(struct uffdvram_slots *s, unsigned long nr)
 	s->owner = may_fail(alloc, NULL, kvcalloc(nr, sizeof(*s->owner), GFP_KERNEL_ACCOUNT));
 	s->windows = may_fail(alloc, NULL, kvcalloc(BITS_TO_LONGS(nr), sizeof(long),
 						    GFP_KERNEL_ACCOUNT));
-	if (!s->taken || !s->state || !s->owner || !s->windows) {
+	s->blocks = DIV_ROUND_UP(nr, UFFDVRAM_BLOCK_SLOTS);
+	s->fill = may_fail(alloc, NULL, kvcalloc(s->blocks, sizeof(*s->fill),
+						 GFP_KERNEL_ACCOUNT));
+	s->begun = may_fail(alloc, NULL, kvcalloc(BITS_TO_LONGS(s->blocks), sizeof(long),
+						  GFP_KERNEL_ACCOUNT));
+	if (!s->taken || !s->state || !s->owner || !s->windows || !s->fill || !s->begun) {
 		uffdvram_slots_destroy(s);
 		return -ENOMEM;
 	}
+	if (nr % UFFDVRAM_BLOCK_SLOTS)
+		block_fill(s, nr, 1);
 	return 0;
 }
 
 void uffdvram_slots_destroy(struct uffdvram_slots *s)
 {
+	kvfree(s->begun);
+	kvfree(s->fill);
 	kvfree(s->windows);
 	kvfree(s->owner);
 	kvfree(s->state);
 	kvfree(s->taken);
+	s->begun = NULL;
+	s->fill = NULL;
 	s->windows = NULL;
 	s->owner = NULL;
 	s->state = NULL;
@@ -75,6 +104,7 @@ static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
 		}
 		/* Atomic: frees clear their bits in the same words. */
 		set_bit(slot, s->taken);
+		block_fill(s, slot, 1);
 		slots[got++] = slot++;
 		s->hint = slot;
 	}
@@ -150,10 +180,12 @@ unsigned int uffdvram_slots_alloc_at(struct uffdvram_slots *s,
 	*first = false;
 	spin_lock_irqsave(&s->lock, flags);
 	for (i = 0; i < n; i++) {
-		if (s->closed || inject(slot) || test_and_set_bit(slots[i], s->taken))
+		if (s->closed || inject(slot) || test_and_set_bit(slots[i], s->taken)) {
 			slots[i] = UFFDVRAM_NO_SLOT;
-		else
-			got++;
+			continue;
+		}
+		block_fill(s, slots[i], 1);
+		got++;
 	}
 	if (got)
 		*first = atomic_long_fetch_add(got, &s->used) == 0;
@@ -163,6 +195,123 @@ unsigned int uffdvram_slots_alloc_at(struct uffdvram_slots *s,
 		if (slots[i] != UFFDVRAM_NO_SLOT)
 			slots_hand_out(s, owner, slots + i, 1);
 	return got;
+}
+
+/* The last block that is empty, so that single slots, the lowest first, spare it. */
+static bool block_find(struct uffdvram_slots *s, u32 *slot)
+{
+	unsigned long word, block;
+	unsigned int bit, i = BITS_TO_LONGS(s->blocks);
+
+	lockdep_assert_held(&s->lock);
+	while (i--) {
+		word = ~READ_ONCE(s->begun[i]);
+		while (word) {
+			bit = __fls(word);
+			word &= ~BIT(bit);
+			block = (unsigned long)i * BITS_PER_LONG + bit;
+			if (block >= s->blocks || atomic_read_acquire(&s->fill[block]))
+				continue;
+			*slot = block << UFFDVRAM_BLOCK_ORDER;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Nothing of the block at @slot is taken, and nobody else may take any of it. */
+static void block_take(struct uffdvram_slots *s, u32 slot, bool *first)
+{
+	lockdep_assert_held(&s->lock);
+	bitmap_set(s->taken, slot, UFFDVRAM_BLOCK_SLOTS);
+	block_fill(s, slot, UFFDVRAM_BLOCK_SLOTS);
+	*first = atomic_long_fetch_add(UFFDVRAM_BLOCK_SLOTS, &s->used) == 0;
+}
+
+static void block_hand_out(struct uffdvram_slots *s, struct uffdvram_owner *owner,
+			   u32 slot)
+{
+	unsigned int i;
+
+	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++) {
+		WRITE_ONCE(s->owner[slot + i], owner);
+		/* Who sees it used sees its owner. */
+		atomic_set_release(&s->state[slot + i], UFFDVRAM_SLOT_USED);
+	}
+	uffdvram_stat_add(slots_allocated, UFFDVRAM_BLOCK_SLOTS);
+}
+
+/**
+ * uffdvram_slots_alloc_block() - take a whole block of free slots
+ * @s: the slots
+ * @owner: who takes them; has a reference for each
+ * @slot: out: the first of UFFDVRAM_BLOCK_SLOTS
+ * @first: out: no slot was in use before
+ *
+ * As uffdvram_slots_alloc().
+ *
+ * Return: false if no block is empty.
+ */
+bool uffdvram_slots_alloc_block(struct uffdvram_slots *s,
+				struct uffdvram_owner *owner, u32 *slot,
+				bool *first)
+{
+	unsigned long flags;
+	bool got;
+
+	*first = false;
+	spin_lock_irqsave(&s->lock, flags);
+	got = !s->closed && !inject(slot) && block_find(s, slot);
+	if (got)
+		block_take(s, *slot, first);
+	spin_unlock_irqrestore(&s->lock, flags);
+
+	if (got)
+		block_hand_out(s, owner, *slot);
+	return got;
+}
+
+/**
+ * uffdvram_slots_alloc_block_at() - take a certain block of a window
+ * @s: the slots
+ * @owner: whose window it is; has a reference for each
+ * @slot: the first, a multiple of UFFDVRAM_BLOCK_SLOTS
+ * @first: out: no slot was in use before
+ *
+ * Return: false if any of them is taken.
+ */
+bool uffdvram_slots_alloc_block_at(struct uffdvram_slots *s,
+				   struct uffdvram_owner *owner, u32 slot,
+				   bool *first)
+{
+	unsigned long flags, end = slot + UFFDVRAM_BLOCK_SLOTS;
+	bool got;
+
+	*first = false;
+	spin_lock_irqsave(&s->lock, flags);
+	got = !s->closed && !inject(slot) && find_next_bit(s->taken, end, slot) >= end;
+	if (got)
+		block_take(s, slot, first);
+	spin_unlock_irqrestore(&s->lock, flags);
+
+	if (got)
+		block_hand_out(s, owner, slot);
+	return got;
+}
+
+/* Counts a window in its blocks, or no longer. */
+static void blocks_keep(struct uffdvram_slots *s, unsigned long slot,
+			unsigned long n, bool keep)
+{
+	unsigned long end = slot + n, next;
+
+	for (; slot < end; slot = next) {
+		next = min(end, ALIGN(slot + 1, UFFDVRAM_BLOCK_SLOTS));
+		if (keep)
+			block_fill(s, slot, next - slot);
+		else
+			block_drain(s, slot, next - slot);
+	}
 }
 
 /**
@@ -185,6 +334,7 @@ int uffdvram_slots_keep(struct uffdvram_slots *s, unsigned long slot,
 	spin_lock_irqsave(&s->lock, flags);
 	if (!s->closed && find_next_bit(s->windows, slot + n, slot) >= slot + n) {
 		bitmap_set(s->windows, slot, n);
+		blocks_keep(s, slot, n, true);
 		ret = 0;
 	}
 	spin_unlock_irqrestore(&s->lock, flags);
@@ -198,8 +348,10 @@ void uffdvram_slots_unkeep(struct uffdvram_slots *s, unsigned long slot,
 
 	spin_lock_irqsave(&s->lock, flags);
 	/* The books of a pool that has been closed may be gone. */
-	if (!s->closed)
+	if (!s->closed) {
 		bitmap_clear(s->windows, slot, n);
+		blocks_keep(s, slot, n, false);
+	}
 	spin_unlock_irqrestore(&s->lock, flags);
 }
 
@@ -217,6 +369,18 @@ unsigned long uffdvram_slots_taken(struct uffdvram_slots *s, unsigned long slot,
 	return taken;
 }
 
+/* Forgets whose a slot is. False: it is lost, and goes into quarantine. */
+static bool slot_release(struct uffdvram_slots *s, unsigned long slot)
+{
+	WRITE_ONCE(s->owner[slot], NULL);
+	if (!(atomic_xchg(&s->state[slot], 0) & UFFDVRAM_SLOT_LOST))
+		return true;
+	atomic_set(&s->state[slot], UFFDVRAM_SLOT_LOST);
+	atomic_long_inc(&s->quarantined);
+	atomic_long_dec(&s->lost);
+	return false;
+}
+
 /**
  * uffdvram_slots_free() - give a slot back
  * @s: the slots
@@ -228,16 +392,36 @@ unsigned long uffdvram_slots_taken(struct uffdvram_slots *s, unsigned long slot,
  */
 bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot)
 {
-	WRITE_ONCE(s->owner[slot], NULL);
-	if (atomic_xchg(&s->state[slot], 0) & UFFDVRAM_SLOT_LOST) {
-		atomic_set(&s->state[slot], UFFDVRAM_SLOT_LOST);
-		atomic_long_inc(&s->quarantined);
-		atomic_long_dec(&s->lost);
-	} else {
+	if (slot_release(s, slot)) {
 		clear_bit_unlock(slot, s->taken);
+		block_drain(s, slot, 1);
 	}
 	uffdvram_stat_inc(slots_freed);
 	return atomic_long_dec_and_test(&s->used);
+}
+
+/**
+ * uffdvram_slots_free_block() - give a whole block back
+ * @s: the slots
+ * @slot: the first; all are in use
+ *
+ * As uffdvram_slots_free(): those that are lost go into quarantine.
+ *
+ * Return: whether they were the last ones in use.
+ */
+bool uffdvram_slots_free_block(struct uffdvram_slots *s, unsigned long slot)
+{
+	unsigned int i, freed = 0;
+
+	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++) {
+		if (!slot_release(s, slot + i))
+			continue;
+		clear_bit_unlock(slot + i, s->taken);
+		freed++;
+	}
+	block_drain(s, slot, freed);
+	uffdvram_stat_add(slots_freed, UFFDVRAM_BLOCK_SLOTS);
+	return atomic_long_sub_and_test(UFFDVRAM_BLOCK_SLOTS, &s->used);
 }
 
 /**

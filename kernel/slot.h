@@ -8,19 +8,24 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/pgtable.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
 /* Bits of a slot's state. A free slot's state is 0. */
 #define UFFDVRAM_SLOT_USED	BIT(0)	/* handed out */
-#define UFFDVRAM_SLOT_GATE	BIT(1)	/* somebody copies it just now */
+/* Somebody copies it just now; of the first slot of a large folio: any of its slots. */
+#define UFFDVRAM_SLOT_GATE	BIT(1)
 #define UFFDVRAM_SLOT_LOST	BIT(2)	/* its data cannot be read: poison */
 #define UFFDVRAM_SLOT_PRIVATE	BIT(3)	/* only the device may touch it */
 #define UFFDVRAM_SLOT_LEASED	BIT(4)	/* the device uses it just now */
-#define UFFDVRAM_SLOT_ORDER	GENMASK(11, 8)	/* log2 of its pages */
 
-/* What the books of one slot cost: @state, @owner, bits in @taken, @windows. */
+/* What the books of one slot cost: @state, @owner, bits in @taken, @windows, its block. */
 #define UFFDVRAM_SLOT_BYTES	(sizeof(atomic_t) + sizeof(void *) + 1)
+
+/* Slots of a block: aligned, and enough for an entry of 2 MiB. */
+#define UFFDVRAM_BLOCK_ORDER	(PMD_SHIFT - PAGE_SHIFT)
+#define UFFDVRAM_BLOCK_SLOTS	(1UL << UFFDVRAM_BLOCK_ORDER)
 
 /* In a list of slots: none. */
 #define UFFDVRAM_NO_SLOT	U32_MAX
@@ -36,6 +41,11 @@ struct uffdvram_owner;
  * @taken: a bit per slot; set under @lock, cleared without it. A lost slot that
  *	was freed keeps its bit: it is in quarantine.
  * @windows: a bit per slot that is kept for a linear range; under @lock
+ * @blocks: how many blocks, the incomplete last one too
+ * @fill: slots taken plus slots kept, per block. Falls after the bits have gone; an
+ *	incomplete block has one more, and so is never empty
+ * @begun: a bit per block: not empty. Only a hint for the search: it may be missing
+ *	when slots are freed and taken at once
  * @state: UFFDVRAM_SLOT_* per slot
  * @owner: who took it, per slot; stable while in use, else NULL. To be read under
  *	RCU by who holds no reference on the slot's page.
@@ -50,6 +60,9 @@ struct uffdvram_slots {
 	bool closed;
 	unsigned long *taken;
 	unsigned long *windows;
+	unsigned long blocks;
+	atomic_t *fill;
+	unsigned long *begun;
 	atomic_t *state;
 	struct uffdvram_owner **owner;
 	atomic_long_t used;
@@ -67,7 +80,14 @@ unsigned int uffdvram_slots_alloc(struct uffdvram_slots *s,
 unsigned int uffdvram_slots_alloc_at(struct uffdvram_slots *s,
 				     struct uffdvram_owner *owner,
 				     u32 *slots, unsigned int n, bool *first);
+bool uffdvram_slots_alloc_block(struct uffdvram_slots *s,
+				struct uffdvram_owner *owner, u32 *slot,
+				bool *first);
+bool uffdvram_slots_alloc_block_at(struct uffdvram_slots *s,
+				   struct uffdvram_owner *owner, u32 slot,
+				   bool *first);
 bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot);
+bool uffdvram_slots_free_block(struct uffdvram_slots *s, unsigned long slot);
 
 int uffdvram_slots_keep(struct uffdvram_slots *s, unsigned long slot,
 			unsigned long n);

@@ -14,6 +14,11 @@
 	X(pages_in)		/* pages copied into VRAM by MIGRATE */	\
 	X(pages_placed)		/* holes that MIGRATE filled in VRAM */	\
 	X(pages_out)		/* pages brought home on request */	\
+	X(folios_in)		/* of both, those of 2 MiB: folios */	\
+	X(folios_out)		/* folios of 2 MiB brought home on request */\
+	X(folios_fault)		/* those that a fault brought home */	\
+	X(folios_small)		/* pieces that had to move as single pages */\
+	X(folios_split)		/* folios of 2 MiB taken apart in VRAM */\
 	X(faults)		/* CPU faults on pages in VRAM */	\
 	X(fault_pages)		/* pages that these brought home */	\
 	X(fault_retries)	/* faults that have to come again */	\

@@ -34,8 +34,8 @@ u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
 	return s->fate[page];
 }
 
-/* How many pages of the step are at one fate. */
-unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate)
+/* How many pages of the last step are at one fate. */
+unsigned int uffdvram_migrate_count(const struct uffdvram_migrate_step *s, u8 fate)
 {
 	unsigned int i, n = 0;
 
@@ -78,6 +78,8 @@ bool uffdvram_step_begin(struct uffdvram_migrate_step *s, unsigned long start,
 		next = min(next, s->vma->vm_start);
 	}
 	s->npages = (next - start) >> PAGE_SHIFT;
+	s->huge = false;
+	s->small = false;
 	memset(s->fate, usable ? UFFDVRAM_FATE_OPEN : UFFDVRAM_STAY_NOT_ANON,
 	       s->npages);
 	return usable;
@@ -164,6 +166,25 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 	return last > first;
 }
 
+/* Whether one entry of 2 MiB maps the step, or nothing yet, and all may move as one. */
+bool uffdvram_step_is_whole(const struct uffdvram_migrate_step *s)
+{
+	unsigned int i;
+
+	if (!UFFDVRAM_HUGE_FOLIOS || s->small || s->npages < UFFDVRAM_STEP_PAGES ||
+	    !s->look[0].whole)
+		return false;
+	for (i = 1; i < s->npages; i++)
+		if (s->fate[i] != s->fate[0])
+			return false;
+	return uffdvram_fate_wanted(s->fate[0]);
+}
+
+void uffdvram_step_settle_all(struct uffdvram_migrate_step *s, u8 fate)
+{
+	memset(s->fate, fate, s->npages);
+}
+
 /* Linear: finds the pages that live in VRAM: in their own slots, or elsewhere. */
 void uffdvram_step_find_astray(struct uffdvram_migrate_step *s)
 {
@@ -228,7 +249,7 @@ void uffdvram_step_give_up(struct uffdvram_migrate_step *s)
 /* Tells of a step that began at @since, whoever wants to know. */
 void uffdvram_step_tell(const struct uffdvram_migrate_step *s, bool out, u64 since)
 {
-	unsigned int moved = uffdvram_step_count(s, UFFDVRAM_DID_MOVE);
+	unsigned int moved = uffdvram_migrate_count(s, UFFDVRAM_DID_MOVE);
 
 	if (moved && out)
 		uffdvram_latency_add(UFFDVRAM_LATENCY_out, since);

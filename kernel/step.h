@@ -27,6 +27,8 @@
  * @start: first byte
  * @npages: pages
  * @write: mmap_lock is held for writing
+ * @huge: this round moves all of it as one folio of 2 MiB
+ * @small: no round may do so any more
  * @to: in: where to
  * @fate: what became, or shall become, of each page
  * @look: how it was last seen
@@ -35,6 +37,7 @@
  * @slots: in: the slot taken for each page, or UFFDVRAM_NO_SLOT
  * @astray: in, linear: pages in VRAM, but not in their own slots
  * @placed: in, linear: pages in their own slots
+ * @folio: out: the destination of 2 MiB; NULL once used
  * @pages: out: destinations; NULL once used. In: pages in VRAM, for a moment
  * @gated: out: pages whose slots' gates we are in
  * @xfer: the copies
@@ -46,6 +49,8 @@ struct uffdvram_migrate_step {
 	unsigned long start;
 	unsigned int npages;
 	bool write;
+	bool huge;
+	bool small;
 	struct uffdvram_migrate_to to;
 	u8 fate[UFFDVRAM_STEP_PAGES];
 	struct uffdvram_look look[UFFDVRAM_STEP_PAGES];
@@ -54,6 +59,7 @@ struct uffdvram_migrate_step {
 	u32 slots[UFFDVRAM_STEP_PAGES];
 	DECLARE_BITMAP(astray, UFFDVRAM_STEP_PAGES);
 	DECLARE_BITMAP(placed, UFFDVRAM_STEP_PAGES);
+	struct folio *folio;
 	struct page *pages[UFFDVRAM_STEP_PAGES];
 	DECLARE_BITMAP(gated, UFFDVRAM_STEP_PAGES);
 	struct uffdvram_xfer xfer[UFFDVRAM_STEP_PAGES];
@@ -76,10 +82,11 @@ void uffdvram_step_look(struct uffdvram_migrate_step *s,
 bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 			      unsigned int *from, struct migrate_vma *args,
 			      unsigned long flags);
+bool uffdvram_step_is_whole(const struct uffdvram_migrate_step *s);
+void uffdvram_step_settle_all(struct uffdvram_migrate_step *s, u8 fate);
 void uffdvram_step_find_astray(struct uffdvram_migrate_step *s);
 bool uffdvram_step_reopen(struct uffdvram_migrate_step *s);
 void uffdvram_step_give_up(struct uffdvram_migrate_step *s);
-unsigned int uffdvram_step_count(const struct uffdvram_migrate_step *s, u8 fate);
 void uffdvram_step_tell(const struct uffdvram_migrate_step *s, bool out, u64 since);
 
 static inline bool uffdvram_fate_wanted(u8 fate)

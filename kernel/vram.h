@@ -115,9 +115,15 @@ unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 				    struct uffdvram_owner *o, u32 *slots,
 				    unsigned int n);
+bool uffdvram_vram_alloc_block(struct uffdvram_vram *v,
+			       struct uffdvram_owner *o, u32 *slot);
+bool uffdvram_vram_alloc_block_at(struct uffdvram_vram *v,
+				  struct uffdvram_owner *o, u32 slot);
 void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot);
+void uffdvram_vram_free_block(struct uffdvram_vram *v, unsigned long slot);
 void uffdvram_vram_page_free(struct page *page);
 void uffdvram_vram_folio_free(struct folio *folio);
+void uffdvram_vram_folio_split(struct folio *folio, struct folio *part);
 
 static inline bool uffdvram_vram_allowed(const struct uffdvram_vram *v,
 					 const void *owner)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What ranges have of a pool: slots with their pages, and word of how it fares. */
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 
@@ -7,6 +8,7 @@
 
 #include "event.h"
 #include "owner.h"
+#include "stat.h"
 #include "vram.h"
 
 /**
@@ -149,6 +151,66 @@ unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 	return got;
 }
 
+/* A block, any one (*slot out) or that at *slot. Pays for all of it, or takes nothing. */
+static bool vram_take_block(struct uffdvram_vram *v, struct uffdvram_owner *o,
+			    u32 *slot, bool any)
+{
+	unsigned int may = uffdvram_owner_charge(o, UFFDVRAM_BLOCK_SLOTS);
+	unsigned long before = vram_free_slots(v);
+	bool first, got = false;
+
+	if (may == UFFDVRAM_BLOCK_SLOTS)
+		got = any ? uffdvram_slots_alloc_block(&v->slots, o, slot, &first) :
+			    uffdvram_slots_alloc_block_at(&v->slots, o, *slot, &first);
+	if (!got) {
+		uffdvram_owner_uncharge(o, may);
+		return false;
+	}
+	if (first)
+		__module_get(THIS_MODULE);
+	vram_check_pressure(v, before, false);
+	return true;
+}
+
+/**
+ * uffdvram_vram_alloc_block() - take a block of slots
+ * @v: the pool
+ * @o: who for
+ * @slot: out: the first
+ *
+ * Return: false if no block is free, or the user's quota does not reach: single slots
+ * may be had.
+ */
+bool uffdvram_vram_alloc_block(struct uffdvram_vram *v,
+			       struct uffdvram_owner *o, u32 *slot)
+{
+	return vram_take_block(v, o, slot, true);
+}
+
+/**
+ * uffdvram_vram_alloc_block_at() - take a certain block of a window
+ * @v: the pool
+ * @o: whose window it is
+ * @slot: the first, a multiple of UFFDVRAM_BLOCK_SLOTS
+ *
+ * Return: false if one of them is taken.
+ */
+bool uffdvram_vram_alloc_block_at(struct uffdvram_vram *v,
+				  struct uffdvram_owner *o, u32 slot)
+{
+	return vram_take_block(v, o, &slot, false);
+}
+
+static void vram_freed(struct uffdvram_vram *v, bool last)
+{
+	if (!last)
+		return;
+	if (READ_ONCE(v->retired))
+		uffdvram_vram_kick(v, 0);
+	wake_up_all(&v->wait);
+	module_put(THIS_MODULE);
+}
+
 /**
  * uffdvram_vram_free() - give a slot back
  * @v: the pool
@@ -163,12 +225,17 @@ void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot)
 	bool last = uffdvram_slots_free(&v->slots, slot);
 
 	uffdvram_owner_uncharge(o, 1);
-	if (!last)
-		return;
-	if (READ_ONCE(v->retired))
-		uffdvram_vram_kick(v, 0);
-	wake_up_all(&v->wait);
-	module_put(THIS_MODULE);
+	vram_freed(v, last);
+}
+
+/* Likewise a whole block, whose slots have one owner. */
+void uffdvram_vram_free_block(struct uffdvram_vram *v, unsigned long slot)
+{
+	struct uffdvram_owner *o = v->slots.owner[slot];
+	bool last = uffdvram_slots_free_block(&v->slots, slot);
+
+	uffdvram_owner_uncharge(o, UFFDVRAM_BLOCK_SLOTS);
+	vram_freed(v, last);
 }
 
 /**
@@ -185,7 +252,35 @@ void uffdvram_vram_page_free(struct page *page)
 	uffdvram_vram_free(v, uffdvram_slot_of(v, page));
 }
 
+/*
+ * Likewise. A large folio is made single pages first: who looks up the folio of a slot
+ * that is taken anew must not be led to where the old one began.
+ */
 void uffdvram_vram_folio_free(struct folio *folio)
 {
-	uffdvram_vram_page_free(folio_page(folio, 0));
+	struct page *page = folio_page(folio, 0);
+	struct uffdvram_vram *v = uffdvram_vram_of(page);
+
+	if (!folio_test_large(folio)) {
+		uffdvram_vram_page_free(page);
+		return;
+	}
+	uffdvram_device_folio_dissolve(folio);
+	uffdvram_vram_free_block(v, uffdvram_slot_of(v, page));
+}
+
+/**
+ * uffdvram_vram_folio_split() - a large device folio is taken apart
+ * @folio: the folio, of which the first page remains; locked, its reference frozen
+ * @part: what becomes a folio of its own; NULL: that was all
+ *
+ * The core's callback, with interrupts off. Each slot has books of its own already.
+ */
+void uffdvram_vram_folio_split(struct folio *folio, struct folio *part)
+{
+	if (!part) {
+		uffdvram_stat_inc(folios_split);
+		return;
+	}
+	uffdvram_device_folio_part(folio, part);
 }

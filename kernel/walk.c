@@ -9,6 +9,7 @@
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
 #include <linux/leafops.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
@@ -78,14 +79,22 @@ static enum uffdvram_entry look_softleaf(softleaf_t entry)
 {
 	if (softleaf_is_swap(entry))
 		return UFFDVRAM_ENTRY_SWAP;
-	if (softleaf_is_device_private(entry))
-		return look_device(softleaf_to_page(entry));
 	if (softleaf_is_hwpoison(entry))
 		return UFFDVRAM_ENTRY_POISON;
 	if (softleaf_is_marker(entry))
 		return softleaf_is_poison_marker(entry) ?
 			UFFDVRAM_ENTRY_POISON : UFFDVRAM_ENTRY_MARKER;
 	return UFFDVRAM_ENTRY_MOVING;
+}
+
+/* A page of ours, or of another driver's; @first: what the entry is exclusive by. */
+static struct uffdvram_look look_private(const struct page *page,
+					 const struct page *first)
+{
+	struct uffdvram_look look = { .entry = look_device(page) };
+
+	look.alone = look.entry == UFFDVRAM_ENTRY_VRAM && PageAnonExclusive(first);
+	return look;
 }
 
 static struct uffdvram_look look_pte(pte_t pte)
@@ -96,11 +105,15 @@ static struct uffdvram_look look_pte(pte_t pte)
 		look.entry = UFFDVRAM_ENTRY_NONE;
 	} else if (!pte_present(pte)) {
 		softleaf_t entry = softleaf_from_pte(pte);
+		struct page *page;
 
-		look.entry = look_softleaf(entry);
-		if (look.entry == UFFDVRAM_ENTRY_VRAM)
-			look.alone = PageAnonExclusive(softleaf_to_page(entry));
-		look.guard = softleaf_is_guard_marker(entry);
+		if (!softleaf_is_device_private(entry)) {
+			look.entry = look_softleaf(entry);
+			look.guard = softleaf_is_guard_marker(entry);
+			return look;
+		}
+		page = softleaf_to_page(entry);
+		look = look_private(page, page);
 	} else if (pte_special(pte) || is_zero_pfn(pte_pfn(pte))) {
 		look.entry = is_zero_pfn(pte_pfn(pte)) ?
 			UFFDVRAM_ENTRY_ZERO : UFFDVRAM_ENTRY_PRESENT;
@@ -110,32 +123,66 @@ static struct uffdvram_look look_pte(pte_t pte)
 	return look;
 }
 
+/* The first device page that a PMD names, if it is one of our entries of 2 MiB. */
+static struct page *pmd_device_page(pmd_t pmd)
+{
+	softleaf_t entry;
+
+	if (!UFFDVRAM_HUGE_FOLIOS || pmd_none(pmd) || pmd_present(pmd))
+		return NULL;
+	entry = softleaf_from_pmd(pmd);
+	if (!softleaf_is_device_private(entry) ||
+	    !uffdvram_page_is_ours(softleaf_to_page(entry)))
+		return NULL;
+	return softleaf_to_page(entry);
+}
+
+/* The entry as a whole; in one of ours, pages can differ: see walk_pmd(). */
 static struct uffdvram_look look_pmd(pmd_t pmd)
 {
-	struct uffdvram_look look = {};
+	struct uffdvram_look look = { .whole = true };
+	struct page *device;
 
 	if (pmd_none(pmd)) {
 		look.entry = UFFDVRAM_ENTRY_NONE;
 		return look;
 	}
-	/* We put none of our pages into entries of this size. */
-	if (!pmd_present(pmd)) {
+	device = pmd_device_page(pmd);
+	if (!device && !pmd_present(pmd)) {
 		look.entry = UFFDVRAM_ENTRY_MOVING;
 		return look;
 	}
-	look = look_present(pmd_page(pmd));
+	look = device ? look_private(device, device) : look_present(pmd_page(pmd));
 	/* The huge zero page is the only one in anonymous memory that is not. */
 	if (look.entry == UFFDVRAM_ENTRY_PRESENT)
 		look.entry = UFFDVRAM_ENTRY_ZERO;
 	look.huge = true;
+	look.whole = true;
 	return look;
 }
 
-static void walk_fill(struct uffdvram_look *look, unsigned long n,
-		      struct uffdvram_look with)
+/* All pages of a piece, where no table of PTEs is. The PMD is locked. */
+static void walk_pmd(pmd_t pmd, unsigned long start, unsigned long n,
+		     struct uffdvram_look *look, struct page **pages)
 {
-	while (n--)
-		*look++ = with;
+	struct uffdvram_look with = look_pmd(pmd);
+	struct page *device = pmd_device_page(pmd), *page;
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		look[i] = with;
+		if (!device)
+			continue;
+		page = device + ((start & ~PMD_MASK) >> PAGE_SHIFT) + i;
+		/* Its own data may be lost, or be all that is left. */
+		look[i] = look_private(page, device);
+		look[i].huge = true;
+		look[i].whole = true;
+		if (!pages || look[i].entry != UFFDVRAM_ENTRY_VRAM)
+			continue;
+		pages[i] = page;
+		get_page(page);
+	}
 }
 
 static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
@@ -179,35 +226,45 @@ out_unlock:
 	return NULL;
 }
 
-/*
- * The table of PTEs for @addr, locked, under RCU; or NULL if there is none, and
- * *whole says what is there instead.
+/**
+ * struct walk_at - the entry, or entries, for an address; locked until walk_end()
+ * @pte: in a table of PTEs, under RCU; NULL if there is none
+ * @pmd: where else the entry is; NULL: not even a table of PMDs is there
+ * @ptl: its lock
  */
-static pte_t *walk_table(struct mm_struct *mm, unsigned long addr,
-			 spinlock_t **ptl, struct uffdvram_look *whole)
-{
-	pmd_t *pmd, pmdval;
+struct walk_at {
 	pte_t *pte;
+	pmd_t *pmd;
+	spinlock_t *ptl;	/* of the table, or the PMD */
+};
+
+static struct walk_at walk_begin(struct mm_struct *mm, unsigned long addr)
+{
+	struct walk_at at = {};
+	pmd_t pmdval;
 
 	mmap_assert_locked(mm);
-	*whole = look_pmd(__pmd(0));
-	pmd = walk_to_pmd(mm, addr);
-	if (!pmd)
-		return NULL;
-	do {
-		pmdval = pmdp_get_lockless(pmd);
+	at.pmd = walk_to_pmd(mm, addr);
+	while (at.pmd && !at.pte) {
+		pmdval = pmdp_get_lockless(at.pmd);
 		if (walk_is_whole(pmdval)) {
-			*ptl = pmd_lock(mm, pmd);
-			pmdval = pmdp_get(pmd);
-			if (walk_is_whole(pmdval))
-				*whole = look_pmd(pmdval);
-			spin_unlock(*ptl);
-			if (walk_is_whole(pmdval))
-				return NULL;
+			at.ptl = pmd_lock(mm, at.pmd);
+			if (walk_is_whole(pmdp_get(at.pmd)))
+				break;
+			spin_unlock(at.ptl);
+			continue;
 		}
-		pte = walk_lock_ptes(mm, pmd, pmdval, addr, ptl);
-	} while (!pte);
-	return pte;
+		at.pte = walk_lock_ptes(mm, at.pmd, pmdval, addr, &at.ptl);
+	}
+	return at;
+}
+
+static void walk_end(const struct walk_at *at)
+{
+	if (at->pmd)
+		spin_unlock(at->ptl);
+	if (at->pte)
+		rcu_read_unlock();
 }
 
 /**
@@ -227,27 +284,39 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 		   struct page **pages)
 {
 	unsigned long i, n = (end - start) >> PAGE_SHIFT;
-	struct uffdvram_look whole;
-	spinlock_t *ptl;	/* of the table */
-	pte_t *pte, pteval;
+	struct walk_at at;
+	pte_t pteval;
 
 	if (pages)
 		memset(pages, 0, n * sizeof(*pages));
-	pte = walk_table(vma->vm_mm, start, &ptl, &whole);
-	if (!pte) {
-		walk_fill(look, n, whole);
-		return;
-	}
-	for (i = 0; i < n; i++) {
-		pteval = ptep_get(pte + i);
+	at = walk_begin(vma->vm_mm, start);
+	if (!at.pte)
+		walk_pmd(at.pmd ? pmdp_get(at.pmd) : __pmd(0), start, n, look, pages);
+	for (i = 0; at.pte && i < n; i++) {
+		pteval = ptep_get(at.pte + i);
 		look[i] = look_pte(pteval);
 		if (!pages || look[i].entry != UFFDVRAM_ENTRY_VRAM)
 			continue;
 		pages[i] = softleaf_to_page(softleaf_from_pte(pteval));
 		get_page(pages[i]);
 	}
-	spin_unlock(ptl);
-	rcu_read_unlock();
+	walk_end(&at);
+}
+
+/* Likewise for an entry of 2 MiB: it has one mark for all its pages. */
+static void walk_pmd_written(struct mm_struct *mm, unsigned long start, pmd_t *pmd,
+			     struct page *const *pages, unsigned int n)
+{
+	struct page *device = pmd_device_page(pmdp_get(pmd));
+	unsigned long first = (start & ~PMD_MASK) >> PAGE_SHIFT;
+	unsigned int i;
+
+	for (i = 0; device && i < n; i++) {
+		if (pages[i] != device + first + i)
+			continue;
+		set_pmd_at(mm, start & PMD_MASK, pmd, pmd_swp_mksoft_dirty(pmdp_get(pmd)));
+		return;
+	}
 }
 
 /**
@@ -264,26 +333,23 @@ void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 			   struct page *const *pages, unsigned int n)
 {
-	struct uffdvram_look whole;
-	spinlock_t *ptl;	/* of the table */
-	pte_t *pte, old, new;
+	struct walk_at at = walk_begin(vma->vm_mm, start);
+	pte_t old, new;
 	unsigned int i;
 
-	pte = walk_table(vma->vm_mm, start, &ptl, &whole);
-	if (!pte)
-		return;
-	for (i = 0; i < n; i++) {
-		old = ptep_get(pte + i);
+	if (at.pmd && !at.pte)
+		walk_pmd_written(vma->vm_mm, start, at.pmd, pages, n);
+	for (i = 0; at.pte && i < n; i++) {
+		old = ptep_get(at.pte + i);
 		if (pte_none(old) || pte_present(old) ||
 		    !softleaf_is_device_private(softleaf_from_pte(old)) ||
 		    softleaf_to_page(softleaf_from_pte(old)) != pages[i])
 			continue;
 		new = pte_swp_mksoft_dirty(old);
 		if (pte_val(new) != pte_val(old))
-			set_pte_at(vma->vm_mm, start + i * PAGE_SIZE, pte + i, new);
+			set_pte_at(vma->vm_mm, start + i * PAGE_SIZE, at.pte + i, new);
 	}
-	spin_unlock(ptl);
-	rcu_read_unlock();
+	walk_end(&at);
 }
 
 /* Whether a CPU may write to @page by this entry now, untracked. */
@@ -316,28 +382,15 @@ static bool walk_pmd_takes(pmd_t pmd, unsigned long addr, const struct page *pag
 bool uffdvram_walk_store(struct mm_struct *mm, unsigned long addr,
 			 struct page *page, struct page *from)
 {
-	struct uffdvram_look whole;
-	spinlock_t *ptl;	/* of the table, or the PMD */
-	pmd_t *pmd;
-	pte_t *pte;
-	bool takes;
+	struct walk_at at = walk_begin(mm, addr);
+	bool takes = false;
 
-	pte = walk_table(mm, addr, &ptl, &whole);
-	if (pte) {
-		takes = walk_pte_takes(ptep_get(pte), page);
-		if (takes)
-			copy_highpage(page, from);
-		spin_unlock(ptl);
-		rcu_read_unlock();
-		return takes;
-	}
-	pmd = walk_to_pmd(mm, addr);
-	if (!pmd)
-		return false;
-	ptl = pmd_lock(mm, pmd);
-	takes = walk_pmd_takes(pmdp_get(pmd), addr, page);
+	if (at.pte)
+		takes = walk_pte_takes(ptep_get(at.pte), page);
+	else if (at.pmd)
+		takes = walk_pmd_takes(pmdp_get(at.pmd), addr, page);
 	if (takes)
 		copy_highpage(page, from);
-	spin_unlock(ptl);
+	walk_end(&at);
 	return takes;
 }

@@ -31,6 +31,7 @@ enum uffdvram_entry {
  * struct uffdvram_look - one page, as last seen
  * @entry: enum uffdvram_entry
  * @huge: mapped by an entry of 2 MiB
+ * @whole: no table of PTEs is below; so for all pages of this look
  * @large: present, and part of a large folio, whatever maps it
  * @pinned: present, and with more references than mappings account for
  * @alone: in VRAM, and ours alone
@@ -39,6 +40,7 @@ enum uffdvram_entry {
 struct uffdvram_look {
 	u8 entry;
 	bool huge : 1;
+	bool whole : 1;
 	bool large : 1;
 	bool pinned : 1;
 	bool alone : 1;

@@ -38,7 +38,7 @@ void fz_info_after(struct fz *f, struct fz_ctx *c, const void *in, const void *o
 		return;
 	for (struct fz_pool *p = f->pool; p < f->pool + FZ_POOLS; p++)
 		pools += p->id && p->sure && (p->shared || p->ctx == n);
-	if (info->abi != UFFDVRAM_ABI || info->page_sizes != PAGE || !info->max_ranges)
+	if (info->abi != UFFDVRAM_ABI || (info->page_sizes & ~HUGE) != PAGE || !info->max_ranges)
 		fz_fail(f, "INFO: abi %u, page sizes %llx, %llu ranges", info->abi,
 			info->page_sizes, info->max_ranges);
 	if (info->pool && !info->n_pools)

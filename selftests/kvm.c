@@ -10,8 +10,13 @@
 #include <kselftest_harness.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include "util_mm.h"
 #include "vcpu.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
 
 #define DATA		0x10000UL		/* guest address of the data */
 #define DATA_PAGES	4096UL
@@ -174,8 +179,7 @@ static long all_in(int fd, char *mem)
 	return uv_in_vram(fd, mem, MEM);
 }
 
-/* The main job, in small: 16 MiB in VRAM under a running guest. */
-TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
+static void run_from_vram(struct __test_metadata *_metadata, FIXTURE_DATA(kvm) *self)
 {
 	struct mover m = { .fd = self->fd, .mem = self->mem };
 	uint64_t faults = uv_stat("fault_pages"), back = 0, wrong = 0;
@@ -210,6 +214,28 @@ TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
 	TH_LOG("%ld rounds, %llu pages faulted back, %llu moved in by %llu calls meanwhile",
 	       round - 1, (unsigned long long)back, (unsigned long long)m.moved,
 	       (unsigned long long)m.calls);
+}
+
+/* The main job, in small: 16 MiB in VRAM under a running guest. */
+TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
+{
+	run_from_vram(_metadata, self);
+}
+
+/* The same in entries of 2 MiB. */
+TEST_F_TIMEOUT(kvm, runs_from_huge_pages, 900)
+{
+	uint64_t in = uv_stat("folios_in"), back = uv_stat("folios_fault");
+	size_t whole = MEM / HUGE * HUGE;
+
+	if (!huge_in_vram(self->fd))
+		SKIP(return, "this kernel has no device folios of 2 MiB");
+	ASSERT_EQ(0, madvise(self->mem, whole, MADV_HUGEPAGE));
+	ASSERT_EQ(0, madvise(self->mem, whole, MADV_COLLAPSE));
+	ASSERT_EQ((long)(whole / PAGE), huge_pages(self->fd, self->mem, whole));
+	run_from_vram(_metadata, self);
+	EXPECT_LE(2 * whole / HUGE, uv_stat("folios_in") - in);
+	EXPECT_LE(2 * whole / HUGE, uv_stat("folios_fault") - back);
 }
 
 static volatile sig_atomic_t bus_seen;

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define PAGES		64
+/* Of the variant: pages of 4 KiB each on its own, or of entries of 2 MiB. */
+#define PAGES		(variant->pages)
 #define LEN		(PAGES * PAGE)
+#define HUGE_ONES	(LEN >= HUGE)
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -23,16 +25,29 @@ FIXTURE(mm)
 	char *mem;		/* all of it in VRAM, filled with seed 1 */
 };
 
+FIXTURE_VARIANT(mm)
+{
+	int pages;
+};
+
+FIXTURE_VARIANT_ADD(mm, small) { .pages = 64 };
+FIXTURE_VARIANT_ADD(mm, huge) { .pages = 2 * HUGE / PAGE };
+
 FIXTURE_SETUP(mm)
 {
+	bool huge = HUGE_ONES;
+
 	self->slots = uv_slots_in_use();
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, uv_attach(self->fd, MIB(4), 0, &self->pool));
-	self->mem = map_small(LEN);
+	if (huge && !huge_in_vram(self->fd))
+		SKIP(return, "this kernel has no device folios of 2 MiB");
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(16), 0, &self->pool));
+	self->mem = huge ? map_filled(self->fd, LEN, 1) : map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(huge ? PAGES : 0, huge_pages(self->fd, self->mem, LEN));
 }
 
 FIXTURE_TEARDOWN(mm)
@@ -44,10 +59,13 @@ FIXTURE_TEARDOWN(mm)
 
 static bool all_zero(const char *mem, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (mem[i])
-			return false;
-	return true;
+	return not_zero(mem, len) == -1;
+}
+
+/* Slots in use come down to so many; those of folios that are cut up, only later. */
+static bool slots_left(uint64_t slots, bool huge)
+{
+	return huge ? uv_slots_in_use() >= slots : uv_wait_slots(slots);
 }
 
 TEST_F(mm, munmap_of_a_part)
@@ -56,7 +74,7 @@ TEST_F(mm, munmap_of_a_part)
 	ASSERT_EQ(0, munmap(self->mem + 20 * PAGE, 5 * PAGE));
 	ASSERT_EQ(0, munmap(self->mem, 3 * PAGE));
 	ASSERT_EQ(0, munmap(self->mem + LEN - 7 * PAGE, 7 * PAGE));
-	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES - 15));
+	EXPECT_TRUE(slots_left(self->slots + PAGES - 15, HUGE_ONES));
 	EXPECT_EQ(PAGES - 15, uv_in_vram(self->fd, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem + 3 * PAGE, 17 * PAGE, 1));
 	EXPECT_EQ(-1, check_pages(self->mem + 25 * PAGE, LEN - 32 * PAGE, 1));
@@ -121,7 +139,8 @@ TEST_F(mm, mremap_grows_and_shrinks)
 	EXPECT_EQ(-1, check_pages(self->mem, PAGE, 1));
 	to = mremap(self->mem, LEN / 2, 2 * LEN, MREMAP_MAYMOVE);
 	ASSERT_NE(MAP_FAILED, to);
-	EXPECT_EQ(PAGES / 2 - 1, uv_in_vram(self->fd, to, 2 * LEN));
+	/* What was looked at is home. */
+	EXPECT_EQ(HUGE_ONES ? 0 : PAGES / 2 - 1, uv_in_vram(self->fd, to, 2 * LEN));
 	EXPECT_EQ(-1, check_pages_as(to, LEN / 2, self->mem, 1));
 	EXPECT_TRUE(all_zero(to + LEN / 2, 2 * LEN - LEN / 2));
 	munmap(to, 2 * LEN);
@@ -129,7 +148,7 @@ TEST_F(mm, mremap_grows_and_shrinks)
 
 TEST_F(mm, mremap_leaves_a_hole)
 {
-	char *to = mremap(self->mem, LEN, LEN, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	char *to = mremap(self->mem, LEN, LEN, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 
 	ASSERT_NE(MAP_FAILED, to);
 	EXPECT_EQ(PAGES, uv_in_vram(self->fd, to, LEN));
@@ -228,7 +247,7 @@ TEST_F(mm, dontneed_of_single_pages)
 	for (int i = 0; i < PAGES; i += 2) {
 		ASSERT_EQ(0, madvise(self->mem + i * PAGE, PAGE, MADV_DONTNEED));
 	}
-	EXPECT_TRUE(uv_wait_slots(self->slots + PAGES / 2));
+	EXPECT_TRUE(slots_left(self->slots + PAGES / 2, HUGE_ONES));
 	EXPECT_EQ(PAGES / 2, uv_in_vram(self->fd, self->mem, LEN));
 	for (int i = 0; i < PAGES; i++) {
 		char *p = self->mem + i * PAGE;
@@ -237,10 +256,17 @@ TEST_F(mm, dontneed_of_single_pages)
 	}
 }
 
+struct memory {
+	char *mem;
+	size_t len;
+};
+
 static int reads_zero(int sock, void *arg)
 {
+	const struct memory *m = arg;
+
 	(void)sock;
-	return all_zero(arg, LEN) ? 0 : 1;
+	return all_zero(m->mem, m->len) ? 0 : 1;
 }
 
 static int segfaults(int sock, void *arg)
@@ -251,8 +277,10 @@ static int segfaults(int sock, void *arg)
 
 TEST_F(mm, fork_advice)
 {
+	struct memory m = { self->mem, LEN };
+
 	ASSERT_EQ(0, madvise(self->mem, LEN, MADV_WIPEONFORK));
-	EXPECT_EQ(0, run_child(reads_zero, self->mem));
+	EXPECT_EQ(0, run_child(reads_zero, &m));
 	ASSERT_EQ(0, madvise(self->mem, LEN, MADV_KEEPONFORK));
 	ASSERT_EQ(0, madvise(self->mem, LEN, MADV_DONTFORK));
 	EXPECT_EQ(0, run_child(segfaults, self->mem));
@@ -278,7 +306,7 @@ TEST_F(mm, mlock)
 /* The kernel reads and writes pages in VRAM for system calls. */
 TEST_F(mm, system_calls)
 {
-	static char copy[LEN];
+	char *copy = map_small(LEN);
 	int memfd = memfd_create("copy", MFD_CLOEXEC);
 
 	ASSERT_EQ(LEN, write(memfd, self->mem, LEN));
@@ -290,6 +318,7 @@ TEST_F(mm, system_calls)
 	ASSERT_EQ(LEN, pread(memfd, self->mem, LEN, 0));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 5));
 	close(memfd);
+	munmap(copy, LEN);
 }
 
 TEST_HARNESS_MAIN

@@ -369,3 +369,30 @@ long long pool_value(uint32_t pool, const char *word)
 			at = strstr(line, word);
 	return at ? strtoll(at + strlen(word), NULL, 10) : -1;
 }
+
+bool huge_in_vram(int fd)
+{
+	struct uffdvram_info info;
+
+	if (uv_info(fd, &info))
+		give_up("INFO");
+	return info.page_sizes & HUGE;
+}
+
+long huge_pages(int fd, const void *addr, size_t len)
+{
+	struct uffdvram_query q;
+	int ret = uv_query(fd, addr, len, &q);
+
+	return ret ? ret : (long)q.count[UFFDVRAM_STATE_HUGE];
+}
+
+char *map_filled(int fd, size_t len, uint64_t seed)
+{
+	char *mem = map_huge(len);
+
+	fill_pages(mem, len, seed);
+	if (huge_pages(fd, mem, len) != (long)(len / PAGE))
+		give_up("huge pages");
+	return mem;
+}

@@ -91,6 +91,13 @@ void bar_view_end(char *view);
 /** pool_value - the number after " @word " in debugfs' line of a pool; -1: none */
 long long pool_value(uint32_t pool, const char *word);
 
+/** huge_in_vram - can entries of 2 MiB live in VRAM on this kernel? */
+bool huge_in_vram(int fd);
+/** map_filled - map_huge, filled; ends the process where that gives no huge pages */
+char *map_filled(int fd, size_t len, uint64_t seed);
+/** huge_pages - how many of these pages are mapped by entries of 2 MiB; -errno */
+long huge_pages(int fd, const void *addr, size_t len);
+
 /** state_of - enum uffdvram_state of one page, or -errno */
 int state_of(int fd, const void *page);
 

@@ -258,7 +258,7 @@ struct uffdvram_range_register {
 #define UFFDVRAM_RANGE_LINEAR		(1U << 0)
 /** UFFDVRAM_RANGE_EXCLUSIVE - cannot be split, moved or inherited. */
 #define UFFDVRAM_RANGE_EXCLUSIVE	(1U << 1)
-/** UFFDVRAM_RANGE_FAULT_EVENTS - an event for every page that a fault brings home. */
+/** UFFDVRAM_RANGE_FAULT_EVENTS - an event for whatever a fault brings home. */
 #define UFFDVRAM_RANGE_FAULT_EVENTS	(1U << 2)
 
 /**

@@ -20,6 +20,11 @@ static inline softleaf_t softleaf_from_pte(pte_t pte)
 	return pte_to_swp_entry(pte);
 }
 
+static inline softleaf_t softleaf_from_pmd(pmd_t pmd)
+{
+	return pmd_to_swp_entry(pmd);
+}
+
 static inline bool softleaf_is_swap(softleaf_t entry)
 {
 	return !non_swap_entry(entry);
