@@ -21,6 +21,7 @@
 #include "ioctl.h"
 #include "move.h"
 #include "node.h"
+#include "poison.h"
 #include "pool.h"
 #include "query.h"
 #include "range.h"
@@ -41,6 +42,8 @@
 					 UFFDVRAM_MIGRATE_POPULATED)
 #define IOCTL_FLAGS_QUERY		0
 #define IOCTL_FLAGS_COPY		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
+#define IOCTL_FLAGS_POISON		(UFFDVRAM_POISON_REPLACE | UFFDVRAM_POISON_UNDO)
+#define IOCTL_FLAGS_POISON_LIST		0
 
 /* Where the members begin that only carry answers; they are zeroed first. */
 #define IOCTL_TAIL(name)		sizeof(struct uffdvram_##name)
@@ -53,6 +56,8 @@
 #define IOCTL_OUT_MIGRATE		offsetof(struct uffdvram_migrate, done)
 #define IOCTL_OUT_QUERY			offsetof(struct uffdvram_query, used)
 #define IOCTL_OUT_COPY			offsetof(struct uffdvram_copy, done)
+#define IOCTL_OUT_POISON		offsetof(struct uffdvram_poison, done)
+#define IOCTL_OUT_POISON_LIST		offsetof(struct uffdvram_poison_list, used)
 
 bool uffdvram_open_pid_allowed;
 
@@ -82,7 +87,7 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	if (READ_ONCE(uffdvram_open_pid_allowed))
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
 	arg->features |= UFFDVRAM_FEATURE_COPY | UFFDVRAM_FEATURE_EVENTS |
-			 UFFDVRAM_FEATURE_MMAP;
+			 UFFDVRAM_FEATURE_MMAP | UFFDVRAM_FEATURE_POISON;
 	arg->max_ranges = READ_ONCE(uffdvram_max_ranges);
 	arg->slot_quota = READ_ONCE(uffdvram_slot_quota) ?: ~0ULL;
 	return 0;

@@ -15,6 +15,7 @@
  *	bar	 copies to and from a BAR
  *	node	 mmap of the device		linear	 makes room for linear ranges
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
+ *	poison	 the POISON ioctl
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue
  *	stat	 counters			latency	 how long it took

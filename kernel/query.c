@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The QUERY ioctl: where each page lives, as runs. */
+/* The QUERY ioctl: where each page lives, as runs. And POISON_LIST: only the poison. */
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
@@ -17,14 +17,28 @@
 #include "walk.h"
 
 /**
- * struct query - one QUERY in progress
- * @arg: the caller's argument
+ * struct query - one QUERY or POISON_LIST in progress
+ * @addr: first byte
+ * @len: bytes
+ * @vec: where regions go; NULL: they are only counted
+ * @vec_len: how many there is room for
+ * @poison: only poison makes regions
+ * @used: regions written
+ * @done: bytes handled
+ * @count: pages by state
  * @run: the run that grows; empty at first
  * @full: the caller's array is
  * @look: one step
  */
 struct query {
-	struct uffdvram_query *arg;
+	u64 addr;
+	u64 len;
+	struct uffdvram_region __user *vec;
+	u64 vec_len;
+	bool poison;
+	u64 used;
+	u64 done;
+	u64 count[UFFDVRAM_STATE_MAX_];
 	struct uffdvram_region run;
 	bool full;
 	struct uffdvram_look look[UFFDVRAM_WALK_PAGES];
@@ -53,28 +67,33 @@ static u32 query_state(struct uffdvram_look look)
 	return UFFDVRAM_STATE_OTHER;
 }
 
+/* Whether the run is one that the caller wants to have. */
+static bool query_wanted(const struct query *q)
+{
+	return q->vec && (!q->poison || q->run.state == UFFDVRAM_STATE_POISON);
+}
+
 /* Hands the run to the caller and counts it. No lock is held. */
 static int query_flush(struct query *q)
 {
-	struct uffdvram_region __user *vec = u64_to_user_ptr(q->arg->vec);
-	struct uffdvram_query *arg = q->arg;
 	u64 pages = (q->run.end - q->run.start) >> PAGE_SHIFT;
 
 	if (!pages)
 		return 0;
-	if (arg->vec) {
-		if (arg->used == arg->vec_len) {
+	if (query_wanted(q)) {
+		if (q->used == q->vec_len) {
 			q->full = true;
 			return 0;
 		}
-		if (may_fail(user, true, copy_to_user(vec + arg->used, &q->run, sizeof(q->run))))
+		if (may_fail(user, true, copy_to_user(q->vec + q->used, &q->run,
+						      sizeof(q->run))))
 			return -EFAULT;
-		arg->used++;
+		q->used++;
 	}
-	arg->count[q->run.state] += pages;
+	q->count[q->run.state] += pages;
 	if (q->run.flags & UFFDVRAM_REGION_HUGE)
-		arg->count[UFFDVRAM_STATE_HUGE] += pages;
-	arg->done = q->run.end - arg->addr;
+		q->count[UFFDVRAM_STATE_HUGE] += pages;
+	q->done = q->run.end - q->addr;
 	return 0;
 }
 
@@ -127,7 +146,7 @@ static unsigned long query_step(struct query *q, struct mm_struct *mm,
 
 static int query_run(struct query *q, struct mm_struct *mm)
 {
-	unsigned long addr = q->arg->addr, end = addr + q->arg->len, next;
+	unsigned long addr = q->addr, end = addr + q->len, next;
 	unsigned int i;
 	bool looked;
 	int ret = 0;
@@ -155,30 +174,68 @@ static int query_run(struct query *q, struct mm_struct *mm)
 	return q->full ? 0 : query_flush(q);
 }
 
-int uffdvram_ioctl_query(struct uffdvram_ucmd *ucmd)
+/* Answers about a piece of an address space, and fills in what came of it. */
+static int query_answer(struct uffdvram_ctx *ctx, struct query *q)
 {
-	struct uffdvram_query *arg = ucmd->cmd;
 	struct mm_struct *mm;
-	struct query *q;
 	u64 end;
 	int ret;
 
-	if (!arg->len || !PAGE_ALIGNED(arg->addr) || !PAGE_ALIGNED(arg->len) ||
-	    check_add_overflow(arg->addr, arg->len, &end) ||
-	    !arg->vec != !arg->vec_len)
+	if (!q->len || !PAGE_ALIGNED(q->addr) || !PAGE_ALIGNED(q->len) ||
+	    check_add_overflow(q->addr, q->len, &end) || !q->vec != !q->vec_len)
 		return -EINVAL;
-
-	mm = uffdvram_ctx_mmget(ucmd->ctx);
+	mm = uffdvram_ctx_mmget(ctx);
 	if (!mm)
 		return -ESRCH;
-	q = may_fail(alloc, NULL, kvzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT));
-	if (q) {
-		q->arg = arg;
-		ret = query_run(q, mm);
-		kvfree(q);
-	} else {
-		ret = -ENOMEM;
-	}
+	ret = query_run(q, mm);
 	mmput(mm);
+	return ret;
+}
+
+static struct query *query_alloc(void)
+{
+	return may_fail(alloc, NULL, kvzalloc(sizeof(struct query), GFP_KERNEL_ACCOUNT));
+}
+
+int uffdvram_ioctl_query(struct uffdvram_ucmd *ucmd)
+{
+	struct uffdvram_query *arg = ucmd->cmd;
+	struct query *q = query_alloc();
+	int ret;
+
+	if (!q)
+		return -ENOMEM;
+	q->addr = arg->addr;
+	q->len = arg->len;
+	q->vec = u64_to_user_ptr(arg->vec);
+	q->vec_len = arg->vec_len;
+	ret = query_answer(ucmd->ctx, q);
+	arg->used = q->used;
+	arg->done = q->done;
+	memcpy(arg->count, q->count, sizeof(arg->count));
+	kvfree(q);
+	return ret;
+}
+
+int uffdvram_ioctl_poison_list(struct uffdvram_ucmd *ucmd)
+{
+	struct uffdvram_poison_list *arg = ucmd->cmd;
+	struct query *q;
+	int ret;
+
+	if (!arg->vec)
+		return -EINVAL;
+	q = query_alloc();
+	if (!q)
+		return -ENOMEM;
+	q->addr = arg->addr;
+	q->len = arg->len;
+	q->vec = u64_to_user_ptr(arg->vec);
+	q->vec_len = arg->vec_len;
+	q->poison = true;
+	ret = query_answer(ucmd->ctx, q);
+	arg->used = q->used;
+	arg->done = q->done;
+	kvfree(q);
 	return ret;
 }

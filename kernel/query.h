@@ -5,5 +5,6 @@
 struct uffdvram_ucmd;
 
 int uffdvram_ioctl_query(struct uffdvram_ucmd *ucmd);
+int uffdvram_ioctl_poison_list(struct uffdvram_ucmd *ucmd);
 
 #endif /* _UFFDVRAM_QUERY_H */

@@ -26,6 +26,8 @@
 	X(copy_written)		/* pages in VRAM that COPY wrote there */\
 	X(copy_ram)		/* pages that COPY read or wrote in RAM */\
 	X(copy_raced)		/* pages that moved while COPY was at them */\
+	X(poison_marked)	/* pages that POISON marked */		\
+	X(poison_undone)	/* pages that UNDO took a mark from */	\
 	X(checksum_errors)	/* pages that were not what was stored */\
 	X(objects_made)		/* contexts, pools, ranges and so on */	\
 	X(objects_freed)	/* all of them, when the module goes */

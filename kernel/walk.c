@@ -100,6 +100,7 @@ static struct uffdvram_look look_pte(pte_t pte)
 		look.entry = look_softleaf(entry);
 		if (look.entry == UFFDVRAM_ENTRY_VRAM)
 			look.alone = PageAnonExclusive(softleaf_to_page(entry));
+		look.guard = softleaf_is_guard_marker(entry);
 	} else if (pte_special(pte) || is_zero_pfn(pte_pfn(pte))) {
 		look.entry = is_zero_pfn(pte_pfn(pte)) ?
 			UFFDVRAM_ENTRY_ZERO : UFFDVRAM_ENTRY_PRESENT;

@@ -34,6 +34,7 @@ enum uffdvram_entry {
  * @large: present, and part of a large folio, whatever maps it
  * @pinned: present, and with more references than mappings account for
  * @alone: in VRAM, and ours alone
+ * @guard: a marker, of a guard region
  */
 struct uffdvram_look {
 	u8 entry;
@@ -41,6 +42,7 @@ struct uffdvram_look {
 	bool large : 1;
 	bool pinned : 1;
 	bool alone : 1;
+	bool guard : 1;
 };
 
 void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,

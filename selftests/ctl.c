@@ -93,11 +93,11 @@ TEST(info)
 {
 	ASSERT_EQ(0, run("uffdvramctl info"));
 	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
-	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci\n"));
+	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci poison\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
 	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
 			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\","
-			 "\"events\",\"linear\",\"mmap\",\"pci\"],"));
+			 "\"events\",\"linear\",\"mmap\",\"pci\",\"poison\"],"));
 }
 
 TEST(a_shared_pool)

@@ -155,6 +155,26 @@ TEST_F(fail, query)
 	sweep(_metadata, self, "", run_query, after_query);
 }
 
+TEST_F(fail, poison_holes)
+{
+	poison_begin(_metadata, self);
+	sweep(_metadata, self, "", run_poison, after_poison_holes);
+	munmap(self->map, LEN);
+}
+
+TEST_F(fail, poison_replace)
+{
+	half_in_vram(_metadata, self);
+	sweep(_metadata, self, "", run_poison_replace, after_poison_replace);
+}
+
+TEST_F(fail, poison_undo)
+{
+	ASSERT_EQ(0, run_poison_replace(self));
+	sweep(_metadata, self, "", run_poison_undo, after_poison_undo);
+	sweep(_metadata, self, "", run_poison_list, after_poison_list);
+}
+
 TEST_F(fail, copy_read)
 {
 	half_in_vram(_metadata, self);

@@ -286,6 +286,77 @@ static void after_query(struct __test_metadata *_metadata, data *self, int ret)
 	EXPECT_EQ(PAGES / 2, uv_slots_in_use());
 }
 
+/* POISON, in memory that is new each time */
+static void poison_begin(struct __test_metadata *_metadata, data *self)
+{
+	self->map = map_fresh(LEN);
+	ASSERT_EQ(0, uv_register(self->fd, self->map, LEN, self->pool, &self->range2));
+}
+
+static int run_poison(data *self)
+{
+	return uv_poison(self->fd, 0, self->map, LEN, NULL);
+}
+
+static uint64_t poisoned(data *self, const char *mem)
+{
+	struct uffdvram_query q;
+
+	return uv_query(self->fd, mem, LEN, &q) ? ~0ULL : q.count[UFFDVRAM_STATE_POISON];
+}
+
+static void after_poison_holes(struct __test_metadata *_metadata, data *self, int ret)
+{
+	EXPECT_TRUE(poisoned(self, self->map) == PAGES || (ret && !poisoned(self, self->map)));
+	munmap(self->map, LEN);
+	EXPECT_EQ(0, uv_unregister(self->fd, self->range2));
+	poison_begin(_metadata, self);
+}
+
+static int run_poison_replace(data *self)
+{
+	return uv_poison(self->fd, UFFDVRAM_POISON_REPLACE, self->mem, LEN, NULL);
+}
+
+/* All are poison, or nothing is lost. */
+static void after_poison_replace(struct __test_metadata *_metadata, data *self, int ret)
+{
+	EXPECT_TRUE(poisoned(self, self->mem) == PAGES || (ret && !poisoned(self, self->mem)));
+	EXPECT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_UNDO, self->mem, LEN, NULL));
+	EXPECT_EQ(uv_slots_in_use() ? -1 : 0, check_pages(self->mem, LEN, 1));
+	fill_pages(self->mem, LEN, 1);
+	half_in_vram(_metadata, self);
+}
+
+static int run_poison_undo(data *self)
+{
+	return uv_poison(self->fd, UFFDVRAM_POISON_UNDO, self->mem, LEN, NULL);
+}
+
+static void after_poison_undo(struct __test_metadata *_metadata, data *self, int ret)
+{
+	EXPECT_TRUE(!poisoned(self, self->mem) || (ret && poisoned(self, self->mem) == PAGES));
+	EXPECT_EQ(0, run_poison_replace(self));
+}
+
+static int run_poison_list(data *self)
+{
+	struct uffdvram_poison_list q = { .addr = ADDR(self->mem), .len = LEN };
+
+	return uv_poison_list(self->fd, &q, (struct uffdvram_region *)self->buf, 4);
+}
+
+static void after_poison_list(struct __test_metadata *_metadata, data *self, int ret)
+{
+	struct uffdvram_region *vec = (struct uffdvram_region *)self->buf;
+
+	(void)ret;
+	memset(self->buf, 0, PAGE);
+	EXPECT_EQ(0, run_poison_list(self));
+	EXPECT_EQ(ADDR(self->mem), vec[0].start);
+	EXPECT_EQ(ADDR(self->mem + LEN), vec[0].end);
+}
+
 static int run_copy_read(data *self)
 {
 	return uv_copy(self->fd, 0, self->mem, LEN, self->buf, NULL);

@@ -102,6 +102,27 @@ static void copy_prepare(struct bench *b, void *p)
 	arg->buf = (uintptr_t)buf;
 }
 
+/* Nothing is poison: there is nothing to take back. */
+static void poison_prepare(struct bench *b, void *p)
+{
+	struct uffdvram_poison *arg = p;
+
+	arg->flags = UFFDVRAM_POISON_UNDO;
+	arg->addr = (uintptr_t)b->mem;
+	arg->len = RANGE_BYTES;
+}
+
+static void poison_list_prepare(struct bench *b, void *p)
+{
+	static struct uffdvram_region vec;
+	struct uffdvram_poison_list *arg = p;
+
+	arg->addr = (uintptr_t)b->mem;
+	arg->len = RANGE_BYTES;
+	arg->vec = (uintptr_t)&vec;
+	arg->vec_len = 1;
+}
+
 /* ... and whether a success answered right, and the end of what it made. */
 static bool info_undo(struct bench *b, void *p)
 {
@@ -174,6 +195,22 @@ static bool copy_undo(struct bench *b, void *p)
 
 	return arg->done == RANGE_BYTES &&
 	       !memcmp((void *)(uintptr_t)arg->buf, b->mem, RANGE_BYTES);
+}
+
+static bool poison_undo(struct bench *b, void *p)
+{
+	struct uffdvram_poison *arg = p;
+
+	(void)b;
+	return arg->done == RANGE_BYTES && !arg->bad_addr;
+}
+
+static bool poison_list_undo(struct bench *b, void *p)
+{
+	struct uffdvram_poison_list *arg = p;
+
+	(void)b;
+	return arg->done == RANGE_BYTES && !arg->used;
 }
 
 FIXTURE(ioctl)
@@ -509,6 +546,9 @@ TEST(numbers_are_frozen)
 	EXPECT_EQ(_IO(0xF5, 0x85), UFFDVRAM_RANGE_UNREGISTER);
 	EXPECT_EQ(_IO(0xF5, 0x86), UFFDVRAM_MIGRATE);
 	EXPECT_EQ(_IO(0xF5, 0x87), UFFDVRAM_QUERY);
+	EXPECT_EQ(_IO(0xF5, 0x88), UFFDVRAM_COPY);
+	EXPECT_EQ(_IO(0xF5, 0x89), UFFDVRAM_POISON);
+	EXPECT_EQ(_IO(0xF5, 0x8a), UFFDVRAM_POISON_LIST);
 	EXPECT_EQ(56, sizeof(struct uffdvram_info));
 	EXPECT_EQ(16, sizeof(struct uffdvram_open_pid));
 	EXPECT_EQ(40, sizeof(struct uffdvram_pool_attach));
@@ -518,6 +558,9 @@ TEST(numbers_are_frozen)
 	EXPECT_EQ(304, sizeof(struct uffdvram_migrate));
 	EXPECT_EQ(120, sizeof(struct uffdvram_query));
 	EXPECT_EQ(24, sizeof(struct uffdvram_region));
+	EXPECT_EQ(40, sizeof(struct uffdvram_copy));
+	EXPECT_EQ(40, sizeof(struct uffdvram_poison));
+	EXPECT_EQ(56, sizeof(struct uffdvram_poison_list));
 }
 
 static int nobody_opens(int fd, void *arg)

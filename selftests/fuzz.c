@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* TIMEOUT: 200 */
-/* FILES: lib/man/uffdvram.4 */
+/* FILES: lib/man/uffdvram.4 lib/man/uffdvram-poison.4 */
 /*
  * The fuzzer of the ioctls. It makes FUZZ_CALLS calls in rounds; FUZZ_SEED is a
  * number or "random"; FUZZ_ROUND makes one round only, to repeat what failed.
@@ -15,6 +15,7 @@
 #include "fuzz.h"
 
 #define MANUAL		"/files/uffdvram.4"
+#define MANUAL_POISON	"/files/uffdvram-poison.4"
 #define CALLS		15000
 #define CALLS_SLOW	6000	/* with sanitizers */
 #define ROUND_CALLS	1500
@@ -37,6 +38,7 @@ FIXTURE(fuzz)
 FIXTURE_SETUP(fuzz)
 {
 	ASSERT_EQ(0, fz_man_read(MANUAL));
+	ASSERT_EQ(0, fz_man_read(MANUAL_POISON));
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->shm = mmap(NULL, sizeof(*self->shm), PROT_READ | PROT_WRITE,

@@ -242,6 +242,9 @@ void fz_ctx_forget(struct fz *f, struct fz_ctx *c);
 /* fuzz_pages.c: what is to be noted before a call. */
 void fz_before(struct fz *f, struct fz_ctx *c, int nr, const void *arg, bool blind);
 
+/* fuzz_poison.c */
+void fz_poison_before(struct fz *f, struct fz_ctx *c, const struct uffdvram_poison *a);
+
 /* fuzz_call.c */
 void fz_call(struct fz *f);
 /** fz_call_good - one of @nr, with a good argument */

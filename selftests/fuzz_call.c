@@ -37,8 +37,8 @@ const struct fz_op fz_ops[FZ_NR] = {
 /* How often each is called, of 1000; attaching and detaching take longest. */
 static const unsigned char call_weight[FZ_NR] = {
 	[FZ_INFO] = 30, [FZ_OPEN_PID] = 30, [FZ_POOL_ATTACH] = 8, [FZ_POOL_DETACH] = 8,
-	[FZ_RANGE_REGISTER] = 194, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 255,
-	[FZ_QUERY] = 130, [FZ_COPY] = 255,
+	[FZ_RANGE_REGISTER] = 194, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 245,
+	[FZ_QUERY] = 110, [FZ_COPY] = 245, [FZ_POISON] = 20, [FZ_POISON_LIST] = 20,
 };
 
 /**
@@ -161,7 +161,13 @@ static void call_keep_off(struct fz *f, struct call *call)
 	struct uffdvram_pool_detach *detach = (void *)call->in;
 	struct uffdvram_copy *copy = (void *)call->in;
 	struct uffdvram_query *query = (void *)call->in;
+	struct uffdvram_poison *poison = (void *)call->in;
+	struct uffdvram_poison_list *list = (void *)call->in;
 
+	if (call->op == &fz_ops[FZ_POISON] && poison->addr - FZ_ARGS < MIB(8))
+		poison->addr = FZ_ARENA;
+	if (call->op == &fz_ops[FZ_POISON_LIST] && list->vec - FZ_ARENA < MIB(16))
+		list->vec = FZ_SCRATCH;
 	if (call->op == &fz_ops[FZ_COPY] && copy->buf - FZ_ARENA < MIB(16))
 		copy->buf = FZ_SCRATCH;
 	if (call->op == &fz_ops[FZ_POOL_DETACH] && !f->discards)
@@ -356,6 +362,8 @@ static void call_make_good(struct fz *f, struct call *call)
 static void call_make(struct fz *f, struct call *call)
 {
 	bool copy = call->op == &fz_ops[FZ_COPY];
+	/* Which pages it destroyed must be known. */
+	bool known = (copy && call->ctx->mm) || call->op == &fz_ops[FZ_POISON];
 	/* The second thread cannot help while it waits to kill. */
 	unsigned int kind = fz_pick(f, f->dying ? 90 : 100);
 
@@ -370,7 +378,7 @@ static void call_make(struct fz *f, struct call *call)
 		odd_pointer(f, call);
 	else if (kind < 90)
 		odd_number(f, call);
-	else if (kind < 97 && !(copy && call->ctx->mm))
+	else if (kind < 97 && !known)
 		flip_choose(f, call);
 	else
 		call->how = 'i';
@@ -429,7 +437,7 @@ static void call_check(struct fz *f, const struct call *call, int ret)
 	int want = call->want;
 
 	if (ret > 0 || (ret && !fz_man_allows(op - fz_ops, -ret)))
-		fz_fail(f, "%s returned %d, which uffdvram(4) does not tell of", op->name, ret);
+		fz_fail(f, "%s returned %d, which its manual does not tell of", op->name, ret);
 	if (call->how == 'i' && ret == -EINTR)
 		return;
 	if (want == FZ_FAILS ? !ret : want <= 0 && ret != want)

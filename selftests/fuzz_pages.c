@@ -318,13 +318,14 @@ static void detach_before(struct fz *f)
 void fz_before(struct fz *f, struct fz_ctx *c, int nr, const void *arg, bool blind)
 {
 	const struct uffdvram_pool_detach *d = arg;
-	(void)c;
 
 	if (nr == FZ_COPY)
 		copy_before(f, arg, blind);
 	else if (nr == FZ_POOL_DETACH && f->discards &&
 		 (blind || d->flags & UFFDVRAM_DETACH_DISCARD))
 		detach_before(f);
+	else if (nr == FZ_POISON)
+		fz_poison_before(f, c, arg);
 }
 
 /* One page that was read to @buf. */

@@ -20,6 +20,8 @@
 #define MIGRATE_FLAGS		(UFFDVRAM_MIGRATE_TO_RAM | UFFDVRAM_MIGRATE_POPULATED)
 #define QUERY_FLAGS		0
 #define COPY_FLAGS		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
+#define POISON_FLAGS		(UFFDVRAM_POISON_REPLACE | UFFDVRAM_POISON_UNDO)
+#define POISON_LIST_FLAGS	0
 
 /* ... the first and the last output member, which stand together... */
 #define INFO_OUT		abi, __reserved
@@ -31,6 +33,8 @@
 #define MIGRATE_OUT		done, first
 #define QUERY_OUT		used, count
 #define COPY_OUT		done, done
+#define POISON_OUT		done, bad_addr
+#define POISON_LIST_OUT		used, done
 
 /* ... and the members that must be 0 in the good argument. */
 #define MEMBER(name, member)	offsetof(struct uffdvram_##name, member)
@@ -44,6 +48,8 @@
 #define MIGRATE_RESERVED	0
 #define QUERY_RESERVED		0
 #define COPY_RESERVED		0
+#define POISON_RESERVED		0
+#define POISON_LIST_RESERVED	0
 
 /* For initialisers: .out and .out_end, where the output members begin and end. */
 #define END(name, member)	(MEMBER(name, member) + \

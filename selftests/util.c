@@ -199,6 +199,36 @@ int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,
 	return ret;
 }
 
+int uv_poison(int fd, uint32_t flags, const void *addr, size_t len,
+	      struct uffdvram_poison *out)
+{
+	struct uffdvram_poison arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.addr = (uintptr_t)addr,
+		.len = len,
+		.done = ~0ULL,
+		.bad_addr = ~0ULL,
+	};
+	int ret = uv_ioctl(fd, UFFDVRAM_POISON, &arg);
+
+	if (out)
+		*out = arg;
+	return ret;
+}
+
+int uv_poison_list(int fd, struct uffdvram_poison_list *q, struct uffdvram_region *vec,
+		   size_t vec_len)
+{
+	q->size = sizeof(*q);
+	q->flags = 0;
+	q->vec = (uintptr_t)vec;
+	q->vec_len = vec_len;
+	q->used = ~0ULL;
+	q->done = ~0ULL;
+	return uv_ioctl(fd, UFFDVRAM_POISON_LIST, q);
+}
+
 uint64_t uv_stayed(const struct uffdvram_migrate *m)
 {
 	uint64_t sum = 0;

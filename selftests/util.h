@@ -82,6 +82,12 @@ long uv_to_ram(int fd, const void *addr, size_t len);
 /** uv_copy - COPY between pages and @buf; @done, bytes copied, may be NULL */
 int uv_copy(int fd, uint32_t flags, const void *addr, size_t len, void *buf,
 	    uint64_t *done);
+/** uv_poison - POISON; @out, filled in whatever is returned, may be NULL */
+int uv_poison(int fd, uint32_t flags, const void *addr, size_t len,
+	      struct uffdvram_poison *out);
+/** uv_poison_list - POISON_LIST; @q->addr and @q->len are the caller's */
+int uv_poison_list(int fd, struct uffdvram_poison_list *q, struct uffdvram_region *vec,
+		   size_t vec_len);
 /** uv_stayed - pages that stayed, for all causes together */
 uint64_t uv_stayed(const struct uffdvram_migrate *m);
 

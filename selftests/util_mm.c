@@ -14,6 +14,18 @@
 
 #include "util_mm.h"
 
+void *map_fresh(size_t len)
+{
+	char *p = mmap(NULL, len + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + PAGE, len, PROT_READ | PROT_WRITE))
+		give_up("map_fresh");
+	madvise(p + PAGE, len, MADV_NOHUGEPAGE);
+	munmap(p, PAGE);
+	munmap(p + PAGE + len, PAGE);
+	return p + PAGE;
+}
+
 void *map_aligned(size_t len)
 {
 	char *whole = map_small(len + HUGE);

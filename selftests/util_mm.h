@@ -18,6 +18,14 @@
 
 #define ADDR(p)		((uint64_t)(uintptr_t)(p))
 
+/**
+ * map_fresh - map_small, but a mapping that never was part of another one
+ *
+ * The kernel merges what is mapped with its neighbours, and what is left after a split
+ * keeps what it got from them: then it is not as one that never had a page.
+ */
+void *map_fresh(size_t len);
+
 /** map_aligned - map_small at a multiple of 2 MiB */
 void *map_aligned(size_t len);
 

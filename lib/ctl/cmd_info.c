@@ -22,6 +22,7 @@ static const struct {
 	{ UFFDVRAM_FEATURE_MMAP, "mmap" },
 	{ UFFDVRAM_FEATURE_PCI, "pci" },
 	{ UFFDVRAM_FEATURE_NVIDIA, "nvidia" },
+	{ UFFDVRAM_FEATURE_POISON, "poison" },
 };
 #define N_FEATURES (sizeof(features) / sizeof(*features))
 

@@ -43,7 +43,9 @@
 	X(RANGE_UNREGISTER,	range_unregister,	__reserved)	\
 	X(MIGRATE,		migrate,		first)		\
 	X(QUERY,		query,			count)		\
-	X(COPY,			copy,			done)
+	X(COPY,			copy,			done)		\
+	X(POISON,		poison,			bad_addr)	\
+	X(POISON_LIST,		poison_list,		done)
 
 enum {
 	UFFDVRAM_CMD_BASE = 0x80,
@@ -100,6 +102,8 @@ struct uffdvram_info {
 #define UFFDVRAM_FEATURE_PCI		(1ULL << 7)
 /** UFFDVRAM_FEATURE_NVIDIA - the module with the backend for NVIDIA's GPUs is loaded. */
 #define UFFDVRAM_FEATURE_NVIDIA		(1ULL << 8)
+/** UFFDVRAM_FEATURE_POISON - the ioctls POISON and POISON_LIST are there. */
+#define UFFDVRAM_FEATURE_POISON		(1ULL << 9)
 
 /**
  * struct uffdvram_open_pid - a context for another, running process
@@ -437,6 +441,80 @@ struct uffdvram_copy {
 #define UFFDVRAM_COPY_WRITE		(1U << 0)
 /** UFFDVRAM_COPY_NOFAULT - end at a page that would have to be faulted in. */
 #define UFFDVRAM_COPY_NOFAULT		(1U << 1)
+
+/**
+ * struct uffdvram_poison - mark pages of ranges as lost, or take marks back
+ * @size: sizeof(struct uffdvram_poison)
+ * @flags: UFFDVRAM_POISON_*
+ * @addr: first byte
+ * @len: bytes
+ * @done: out: bytes handled
+ * @bad_addr: out: with EEXIST the page that is populated, addr + done; else 0
+ *
+ * Whoever touches a poisoned page gets SIGBUS (BUS_MCEERR_AR), system calls EFAULT.
+ * Missing pages become poison; what is poison stays so. A page that is there ends the
+ * call with EEXIST, unless REPLACE is given: then it is dropped and marked, wherever it
+ * lives, with no moment in between that anybody could see. A mark is of the address: a
+ * page that another process or KSM shares stays theirs, and who took a reference on it
+ * before keeps that. fork(2) and mremap(2) take marks along; whatever discards pages,
+ * MADV_DONTNEED too, discards them. A guard region (MADV_GUARD_INSTALL) is EEXIST even
+ * with REPLACE.
+ *
+ * UNDO makes what is poison in the piece, whoever marked it, missing: the next access
+ * finds a page of zeroes, or is a matter for userfaultfd where that watches. All other
+ * pages stay as they are.
+ *
+ * Who waits in userfaultfd for a page goes on waiting when it becomes poison: wake him
+ * with UFFDIO_WAKE.
+ *
+ * Errors: EINVAL (alignment, overflow, REPLACE with UNDO, no longer private anonymous
+ * memory), ENOENT (addr + done is in no range, or nothing is mapped there), EEXIST,
+ * EPERM (sealed by mseal(2), and not writable), ENOMEM, ESRCH, EINTR, EOPNOTSUPP.
+ */
+struct uffdvram_poison {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 len;
+	__u64 done;
+	__u64 bad_addr;
+};
+#define UFFDVRAM_POISON			_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_POISON)
+
+/** UFFDVRAM_POISON_REPLACE - pages that are there become poison, too. */
+#define UFFDVRAM_POISON_REPLACE		(1U << 0)
+/** UFFDVRAM_POISON_UNDO - make what is poison missing. */
+#define UFFDVRAM_POISON_UNDO		(1U << 1)
+
+/**
+ * struct uffdvram_poison_list - which pages are poison
+ * @size: sizeof(struct uffdvram_poison_list)
+ * @flags: must be 0
+ * @addr: first byte
+ * @len: bytes
+ * @vec: user pointer to an array of struct uffdvram_region
+ * @vec_len: elements of @vec
+ * @used: out: elements written
+ * @done: out: bytes handled; short of @len, without an error, when @vec is full
+ *
+ * The regions, all of UFFDVRAM_STATE_POISON, are in the order of their addresses, and
+ * neighbouring pages make one. They are what the page tables say, whoever poisoned the
+ * pages: POISON, UFFDIO_POISON, a failed copy out of VRAM, the machine. Any addresses of
+ * the address space may be asked for.
+ *
+ * Errors: EINVAL (alignment, overflow, no vec), EFAULT, ENOMEM, ESRCH, EINTR.
+ */
+struct uffdvram_poison_list {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 len;
+	__u64 vec;
+	__u64 vec_len;
+	__u64 used;
+	__u64 done;
+};
+#define UFFDVRAM_POISON_LIST		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_POISON_LIST)
 
 /** enum uffdvram_event_type - what happened */
 enum uffdvram_event_type {

@@ -45,6 +45,12 @@ static inline bool softleaf_is_poison_marker(softleaf_t entry)
 	return is_poisoned_swp_entry(entry);
 }
 
+/* There are no guard regions. */
+static inline bool softleaf_is_guard_marker(softleaf_t entry)
+{
+	return false;
+}
+
 static inline struct page *softleaf_to_page(softleaf_t entry)
 {
 	return pfn_swap_entry_to_page(entry);
