@@ -169,6 +169,37 @@ TEST_F(ctl, ranges_end_with_the_batch)
 	EXPECT_TRUE(says("+4M [....] "));
 }
 
+TEST_F(ctl, poison)
+{
+	char want[64];
+
+	ASSERT_EQ(1, run("uffdvramctl -p %d batch --ack <<end\n"
+			 "range add 0x%lx 4M pool 0\n"
+			 "poison set 0x%lx+8K\n"
+			 "poison set --replace 0x%lx+8K\n"
+			 "poison list all\n"
+			 "map --ascii -w 4 all\n"
+			 "end\n", self->pid, self->addr, self->addr + PAGE, self->addr + PAGE));
+	EXPECT_TRUE(says("EEXIST"));
+	EXPECT_TRUE(says(": 2 pages are poison\n"));
+	snprintf(want, sizeof(want), "\n0x%lx+8K\n", self->addr + PAGE);
+	EXPECT_TRUE(says(want));
+	EXPECT_TRUE(says("[!...]"));
+	ASSERT_EQ(0, run("uffdvramctl -j -p %d poison list 0x%lx+4M", self->pid, self->addr));
+	snprintf(want, sizeof(want), "[{\"addr\":\"0x%lx\",\"len\":8192}]\n",
+		 self->addr + PAGE);
+	EXPECT_TRUE(says(want));
+	ASSERT_EQ(0, run("printf 'range add 0x%lx 4M pool 0\npoison undo all\npoison list all\n' | "
+			 "uffdvramctl -j -p %d batch", self->addr, self->pid));
+	EXPECT_TRUE(says("\"done\":4194304}]\n[]\n"));
+	EXPECT_EQ(2, run("uffdvramctl -p %d poison list --replace 0x1000+4K", self->pid));
+	EXPECT_TRUE(says("poison: usage: "));
+	EXPECT_EQ(2, run("uffdvramctl poison list 0x1000+4K"));
+	EXPECT_TRUE(says("-p PID"));
+	EXPECT_EQ(1, run("uffdvramctl -p %d poison set 0x%lx+4K", self->pid, self->addr));
+	EXPECT_TRUE(says("ENOENT"));
+}
+
 TEST_F(ctl, a_failure_ends_the_batch)
 {
 	EXPECT_EQ(1, run("uffdvramctl -p %d batch <<end\n"

@@ -531,5 +531,6 @@ const char *uffdvram_state_name(unsigned int state);
 #include <uffdvram/arm.h>
 #include <uffdvram/cuda.h>
 #include <uffdvram/module.h>
+#include <uffdvram/poison.h>
 
 #endif /* UFFDVRAM_UFFDVRAM_H */

@@ -30,6 +30,7 @@ int cmd_main(struct session *s, int argc, char **argv)
 		{ "range", cmd_range },
 		{ "move", cmd_move },
 		{ "map", cmd_map },
+		{ "poison", cmd_poison },
 		{ "events", cmd_events },
 		{ "stats", cmd_stats },
 		{ "doctor", cmd_doctor },

@@ -20,6 +20,8 @@ static const char usage_text[] =
 "  pool list                              (needs root and debugfs)\n"
 "  map [-w COLS] [--ascii] [WHAT]         where the pages of process PID live\n"
 "  move in|out WHAT                       pages in ranges to VRAM, or to RAM\n"
+"  poison set [--replace]|undo|list WHAT  mark pages as lost, also those that are\n"
+"                                         there; take marks back; show them\n"
 "  stats                                  the module's counters, and how long faults\n"
 "                                         and moves took (as pool list)\n"
 "  doctor                                 what this machine, and with -p PID that\n"
