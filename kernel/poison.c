@@ -170,6 +170,9 @@ static int poison_mark(struct poison *p, unsigned int n)
 	n = poison_reach(p, n);
 	if (!n)
 		return -EEXIST;
+	/* An entry of 2 MiB has no table for marks, and what is lost in it needs none. */
+	if (!poison_replaces(p) && p->look[0].huge)
+		return n;
 	ret = poison_prepare(p, n);
 	if (ret)
 		return ret;

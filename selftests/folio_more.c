@@ -460,6 +460,35 @@ TEST_F(folio, discarded)
 	EXPECT_TRUE(uv_wait_slots(0));
 }
 
+/* Poison on request: a page that is lost in an entry that is whole is poison already. */
+TEST_F(folio, poisoned)
+{
+	char *lost = self->mem + 9 * PAGE, *page = self->mem + HUGE + 50 * PAGE;
+	char *buf = map_small(HUGE);
+
+	uv_knob_set("fail_to_vram", "1");
+	EXPECT_GT(0, uv_copy(self->fd, UFFDVRAM_COPY_WRITE, lost, PAGE, buf, NULL));
+	EXPECT_EQ(FOLIOS, huge(self));
+	ASSERT_EQ(0, uv_poison(self->fd, 0, lost, PAGE, NULL));
+	EXPECT_EQ(FOLIOS, huge(self));
+	EXPECT_EQ(UFFDVRAM_STATE_POISON, state_of(self->fd, lost));
+	ASSERT_EQ(0, uv_copy(self->fd, 0, lost + PAGE, HUGE - 10 * PAGE, buf, NULL));
+	EXPECT_EQ(-1, check_pages_as(buf, HUGE - 10 * PAGE, lost + PAGE, 1));
+	expect_poison(_metadata, lost, PAGE);
+	ASSERT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_UNDO, lost, PAGE, NULL));
+	EXPECT_EQ(-1, not_zero(lost, PAGE));
+	EXPECT_EQ(-1, check_pages(self->mem, 9 * PAGE, 1));
+	EXPECT_EQ(-1, check_pages(lost + PAGE, HUGE - 10 * PAGE, 1));
+	/* A page of another is replaced: the rest stays in VRAM. */
+	EXPECT_GT(0, uv_poison(self->fd, 0, page, PAGE, NULL));
+	ASSERT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_REPLACE, page, PAGE, NULL));
+	EXPECT_EQ(FOLIO - 1, uv_in_vram(self->fd, self->mem + HUGE, HUGE));
+	expect_poison(_metadata, page, PAGE);
+	EXPECT_EQ(-1, check_pages(self->mem + HUGE, 50 * PAGE, 1));
+	EXPECT_EQ(-1, check_pages(page + PAGE, LEN - HUGE - 51 * PAGE, 1));
+	munmap(buf, HUGE);
+}
+
 /* One event tells of all of it, or of what lies in the range. */
 TEST_F(folio, events)
 {
