@@ -15,7 +15,7 @@
 
 /* Name, and what one entry is. */
 #define UFFDVRAM_LATENCIES(X)							\
-	X(fault)	/* a CPU fault that brought its page home */		\
+	X(fault)	/* a CPU fault that brought memory home */		\
 	X(in)		/* a step, 2 MiB or less, that moved pages into VRAM */	\
 	X(out)		/* a step that brought pages home, on request */	\
 	X(copy_read)	/* a run of pages that COPY read in VRAM */		\
