@@ -175,29 +175,6 @@ TEST_F(vram, faults)
 	munmap(mem, LEN);
 }
 
-/* 2 MiB in one piece are one fault, where the kernel has such pieces in VRAM. */
-TEST_F(vram, faults_of_2_mib)
-{
-	struct toucher t = { map_huge(HUGE), HUGE, 0 };
-	uint64_t pages, pieces;
-
-	ASSERT_EQ(0, uv_register(self->fd, t.mem, HUGE, self->pool, NULL));
-	fill_pages(t.mem, HUGE, 1);
-	lru_drain();
-	ASSERT_LT(0, uv_to_vram(self->fd, t.mem, HUGE));
-	pages = uv_stat("fault_pages");
-	pieces = uv_stat("folios_fault");
-	look();
-	touch(&t);
-	pages = uv_stat("fault_pages") - pages;
-	pieces = uv_stat("folios_fault") - pieces;
-	EXPECT_LT(0, pages);
-	EXPECT_EQ(!kernel_is("6.12"), pieces);
-	expect_grown([FAULT] = pages - pieces * (HUGE / PAGE - 1));
-	EXPECT_LE(grown[FAULT].ns, a_bit_more(t.wall));
-	munmap(t.mem, HUGE);
-}
-
 /* Each CPU counts for itself, and all count. */
 TEST_F(vram, faults_on_all_cpus)
 {
