@@ -15,7 +15,7 @@ static bool bad_piece(uint64_t addr, uint64_t len)
 	return !len || addr % PAGE || len % PAGE || addr + len < addr;
 }
 
-/* Mostly in a range. */
+/* Mostly in a range, but not in one of the stack, which we need. */
 static void some_piece(struct fz *f, struct fz_ctx *c, uint64_t *addr, uint64_t *len)
 {
 	unsigned int first, n, from = fz_pick(f, FZ_RANGES);
@@ -27,7 +27,7 @@ static void some_piece(struct fz *f, struct fz_ctx *c, uint64_t *addr, uint64_t 
 	for (unsigned int i = 0; i < FZ_RANGES && !stray; i++) {
 		struct fz_range *r = &f->range[(from + i) % FZ_RANGES];
 
-		if (!r->id || r->mm != c->mm || !r->sure)
+		if (!r->id || r->mm != c->mm || !r->sure || fz_index(r->addr) == FZ_PAGES)
 			continue;
 		n = n < r->len / PAGE ? n : r->len / PAGE;
 		*addr = r->addr + fz_pick(f, r->len / PAGE - n + 1) * PAGE;
