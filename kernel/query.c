@@ -192,23 +192,28 @@ static int query_answer(struct uffdvram_ctx *ctx, struct query *q)
 	return ret;
 }
 
-static struct query *query_alloc(void)
+static struct query *query_new(u64 addr, u64 len, u64 vec, u64 vec_len)
 {
-	return may_fail(alloc, NULL, kvzalloc(sizeof(struct query), GFP_KERNEL_ACCOUNT));
+	struct query *q;
+
+	q = may_fail(alloc, NULL, kvzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT));
+	if (q) {
+		q->addr = addr;
+		q->len = len;
+		q->vec = u64_to_user_ptr(vec);
+		q->vec_len = vec_len;
+	}
+	return q;
 }
 
 int uffdvram_ioctl_query(struct uffdvram_ucmd *ucmd)
 {
 	struct uffdvram_query *arg = ucmd->cmd;
-	struct query *q = query_alloc();
+	struct query *q = query_new(arg->addr, arg->len, arg->vec, arg->vec_len);
 	int ret;
 
 	if (!q)
 		return -ENOMEM;
-	q->addr = arg->addr;
-	q->len = arg->len;
-	q->vec = u64_to_user_ptr(arg->vec);
-	q->vec_len = arg->vec_len;
 	ret = query_answer(ucmd->ctx, q);
 	arg->used = q->used;
 	arg->done = q->done;
@@ -225,13 +230,9 @@ int uffdvram_ioctl_poison_list(struct uffdvram_ucmd *ucmd)
 
 	if (!arg->vec)
 		return -EINVAL;
-	q = query_alloc();
+	q = query_new(arg->addr, arg->len, arg->vec, arg->vec_len);
 	if (!q)
 		return -ENOMEM;
-	q->addr = arg->addr;
-	q->len = arg->len;
-	q->vec = u64_to_user_ptr(arg->vec);
-	q->vec_len = arg->vec_len;
 	q->poison = true;
 	ret = query_answer(ucmd->ctx, q);
 	arg->used = q->used;

@@ -6,6 +6,8 @@
 #ifndef UFFDVRAM_SELFTESTS_COPY_FIXTURE_H
 #define UFFDVRAM_SELFTESTS_COPY_FIXTURE_H
 
+#include "slots_fixture.h"
+
 #define PAGES	64
 #define LEN	(PAGES * PAGE)
 #define WRITE	UFFDVRAM_COPY_WRITE
@@ -37,10 +39,7 @@ FIXTURE_TEARDOWN(copy)
 	munmap(self->mem, LEN);
 	munmap(self->buf, LEN);
 	close(self->fd);
-	EXPECT_TRUE(uv_wait_slots(0)) {
-		TH_LOG("%llu slots are still in use",
-		       (unsigned long long)uv_slots_in_use());
-	}
+	expect_no_slots(_metadata);
 }
 
 #endif /* UFFDVRAM_SELFTESTS_COPY_FIXTURE_H */

@@ -6,6 +6,8 @@
 #ifndef UFFDVRAM_SELFTESTS_FOLIO_FIXTURE_H
 #define UFFDVRAM_SELFTESTS_FOLIO_FIXTURE_H
 
+#include "slots_fixture.h"
+
 #define FOLIO		(HUGE / PAGE)
 #define FOLIOS		4
 #define LEN		(FOLIOS * HUGE)
@@ -43,10 +45,7 @@ FIXTURE_TEARDOWN(folio)
 	knobs_calm();
 	munmap(self->mem, LEN);
 	close(self->fd);
-	EXPECT_TRUE(uv_wait_slots(0)) {
-		TH_LOG("%llu slots are still in use",
-		       (unsigned long long)uv_slots_in_use());
-	}
+	expect_no_slots(_metadata);
 }
 
 #endif /* UFFDVRAM_SELFTESTS_FOLIO_FIXTURE_H */

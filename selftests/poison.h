@@ -6,6 +6,8 @@
 #ifndef UFFDVRAM_SELFTESTS_POISON_H
 #define UFFDVRAM_SELFTESTS_POISON_H
 
+#include "slots_fixture.h"
+
 #define PAGES	64
 #define LEN	(PAGES * PAGE)
 #define REPLACE	UFFDVRAM_POISON_REPLACE
@@ -35,10 +37,7 @@ FIXTURE_TEARDOWN(poison)
 	knobs_calm();
 	munmap(self->mem, LEN);
 	close(self->fd);
-	EXPECT_TRUE(uv_wait_slots(0)) {
-		TH_LOG("%llu slots are still in use",
-		       (unsigned long long)uv_slots_in_use());
-	}
+	expect_no_slots(_metadata);
 }
 
 /* Whether touching @p is answered as poison is. */

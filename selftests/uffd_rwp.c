@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include "util_mm.h"
+#include "uffd_fixture.h"
 
 /* The kernel's headers of 7.3 have them. */
 #ifndef UFFD_FEATURE_RWP
@@ -88,29 +89,6 @@ static int protect(int uffd, const char *mem, size_t len, bool on)
 	return ioctl(uffd, UFFDIO_RWPROTECT, &arg) ? -errno : 0;
 }
 
-/* How many pages are protected; the mark is that of write protection. */
-static long protected(int pagemap, const char *mem, size_t len)
-{
-	uint64_t entry[PAGES];
-	long pages = 0;
-	size_t i;
-
-	if (pread(pagemap, entry, len / PAGE * 8, ADDR(mem) / PAGE * 8) != (long)(len / PAGE * 8))
-		return -1;
-	for (i = 0; i < len / PAGE; i++)
-		pages += !!(entry[i] & PAGEMAP_UFFD_WP);
-	return pages;
-}
-
-static void expect_no_event(struct __test_metadata *_metadata, int uffd)
-{
-	struct uffd_msg msg;
-
-	EXPECT_FALSE(uffd_wait(uffd, &msg, 0)) {
-		TH_LOG("event %#x at %#llx", msg.event, msg.arg.pagefault.address);
-	}
-}
-
 struct reader {
 	const char *page;
 	long wrong;
@@ -160,17 +138,17 @@ TEST_F(rwp, survives_a_round_trip)
 	ASSERT_EQ(0, protect(self->uffd, self->mem, LEN / 2, true));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
-		EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN / 2));
-		EXPECT_EQ(0, protected(self->pagemap, half, LEN / 2));
+		EXPECT_EQ(PAGES / 2, pages_protected(self->pagemap, self->mem, LEN / 2));
+		EXPECT_EQ(0, pages_protected(self->pagemap, half, LEN / 2));
 		ASSERT_EQ(PAGES, uv_to_ram(self->fd, self->mem, LEN));
-		EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN / 2));
-		EXPECT_EQ(0, protected(self->pagemap, half, LEN / 2));
+		EXPECT_EQ(PAGES / 2, pages_protected(self->pagemap, self->mem, LEN / 2));
+		EXPECT_EQ(0, pages_protected(self->pagemap, half, LEN / 2));
 	}
 	expect_no_event(_metadata, self->uffd);
 	EXPECT_EQ(-1, check_pages(half, LEN / 2, 1));
 	expect_no_event(_metadata, self->uffd);
 	expect_access(_metadata, self->uffd, self->mem + 3 * PAGE, !ASYNC);
-	EXPECT_EQ(PAGES / 2 - 1, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES / 2 - 1, pages_protected(self->pagemap, self->mem, LEN));
 	ASSERT_EQ(0, protect(self->uffd, self->mem, LEN, false));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 }
@@ -181,18 +159,18 @@ TEST_F(rwp, protect_in_vram)
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
 	ASSERT_EQ(0, protect(self->uffd, self->mem, LEN, true));
-	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES, pages_protected(self->pagemap, self->mem, LEN));
 	EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
 	expect_access(_metadata, self->uffd, self->mem, !ASYNC);
 	expect_access(_metadata, self->uffd, self->mem + 9 * PAGE, !ASYNC);
 	EXPECT_EQ(PAGES - 2, uv_in_vram(self->fd, self->mem, LEN));
-	EXPECT_EQ(PAGES - 2, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES - 2, pages_protected(self->pagemap, self->mem, LEN));
 
 	ASSERT_EQ(0, protect(self->uffd, self->mem, LEN / 2, false));
 	EXPECT_EQ(PAGES - 2, uv_in_vram(self->fd, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN / 2, 1));
 	expect_no_event(_metadata, self->uffd);
-	EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES / 2, pages_protected(self->pagemap, self->mem, LEN));
 	ASSERT_EQ(0, uffd_unregister(self->uffd, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 }
@@ -232,7 +210,7 @@ TEST_F(rwp, shared_pages_stay)
 	EXPECT_EQ(0, move_all(self->fd, self->mem, LEN, 0, &m));
 	EXPECT_EQ(PAGES, m.stayed[UFFDVRAM_STAY_SHARED]);
 	expect_no_event(_metadata, self->uffd);
-	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES, pages_protected(self->pagemap, self->mem, LEN));
 	EXPECT_EQ(0, child_step(&c, 1));
 
 	/* Without the protection they move as ever. */
@@ -258,17 +236,17 @@ TEST_F(rwp, copy)
 	EXPECT_EQ(-ENOENT, uv_copy(self->fd, UFFDVRAM_COPY_NOFAULT | UFFDVRAM_COPY_WRITE,
 				   self->mem, PAGE, buf, NULL));
 	expect_no_event(_metadata, self->uffd);
-	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES, pages_protected(self->pagemap, self->mem, LEN));
 	EXPECT_EQ(PAGES / 2, uv_in_vram(self->fd, self->mem, LEN));
 	if (ASYNC) {
 		ASSERT_EQ(0, uv_copy(self->fd, UFFDVRAM_COPY_WRITE, self->mem, PAGE,
 				     buf + PAGE, NULL));
 		EXPECT_EQ(PAGES / 2 - 1, uv_in_vram(self->fd, self->mem, LEN));
-		EXPECT_EQ(PAGES - 1, protected(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(PAGES - 1, pages_protected(self->pagemap, self->mem, LEN));
 		EXPECT_EQ(-1, check_pages_as(self->mem, PAGE, self->mem + PAGE, 1));
 		EXPECT_EQ(0, uv_copy(self->fd, 0, self->mem, LEN, buf, NULL));
 		EXPECT_EQ(-1, check_pages_as(buf + LEN / 2, LEN / 2, self->mem + LEN / 2, 1));
-		EXPECT_EQ(PAGES / 2 - 1, protected(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(PAGES / 2 - 1, pages_protected(self->pagemap, self->mem, LEN));
 	}
 	munmap(buf, LEN);
 }

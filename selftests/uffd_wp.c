@@ -8,6 +8,7 @@
 #include <kselftest_harness.h>
 #include <fcntl.h>
 #include "util_mm.h"
+#include "uffd_fixture.h"
 #include "vram_fixture.h"
 
 #define PAGES	128
@@ -69,20 +70,6 @@ FIXTURE_TEARDOWN(wp)
 
 #define ASYNC	(variant->features & UFFD_FEATURE_WP_ASYNC)
 
-/* As pages_written(), without PAGEMAP_SCAN, which wants the asynchronous mode. */
-static long protected(int pagemap, const char *mem, size_t len)
-{
-	uint64_t entry[PAGES];
-	long pages = 0;
-	size_t i;
-
-	if (pread(pagemap, entry, len / PAGE * 8, ADDR(mem) / PAGE * 8) != (long)(len / PAGE * 8))
-		return -1;
-	for (i = 0; i < len / PAGE; i++)
-		pages += !!(entry[i] & PAGEMAP_UFFD_WP);
-	return pages;
-}
-
 struct writer {
 	char *at;
 	bool done;
@@ -118,15 +105,6 @@ static void expect_event(struct __test_metadata *_metadata, int uffd, char *at)
 	EXPECT_EQ(0x77, *at);
 }
 
-static void expect_no_event(struct __test_metadata *_metadata, int uffd)
-{
-	struct uffd_msg msg;
-
-	EXPECT_FALSE(uffd_wait(uffd, &msg, 0)) {
-		TH_LOG("event %#x at %#llx", msg.event, msg.arg.pagefault.address);
-	}
-}
-
 /* RAM to VRAM to RAM: as protected, and as clean, as it was. */
 TEST_F(wp, survives_a_round_trip)
 {
@@ -136,8 +114,8 @@ TEST_F(wp, survives_a_round_trip)
 	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN / 2, true));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
-		EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN / 2));
-		EXPECT_EQ(0, protected(self->pagemap, self->mem + LEN / 2, LEN / 2));
+		EXPECT_EQ(PAGES / 2, pages_protected(self->pagemap, self->mem, LEN / 2));
+		EXPECT_EQ(0, pages_protected(self->pagemap, self->mem + LEN / 2, LEN / 2));
 		if (ASYNC) {
 			EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN / 2));
 			EXPECT_EQ(PAGES / 2, pages_written(self->pagemap, self->mem + LEN / 2,
@@ -151,8 +129,8 @@ TEST_F(wp, survives_a_round_trip)
 			EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 			EXPECT_EQ(0, uv_in_vram(self->fd, self->mem, LEN));
 		}
-		EXPECT_EQ(PAGES / 2, protected(self->pagemap, self->mem, LEN / 2));
-		EXPECT_EQ(0, protected(self->pagemap, self->mem + LEN / 2, LEN / 2));
+		EXPECT_EQ(PAGES / 2, pages_protected(self->pagemap, self->mem, LEN / 2));
+		EXPECT_EQ(0, pages_protected(self->pagemap, self->mem + LEN / 2, LEN / 2));
 		if (ASYNC)
 			EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN / 2));
 	}
@@ -188,7 +166,7 @@ TEST_F(wp, writes_are_seen)
 	} else {
 		expect_event(_metadata, self->uffd, in_vram);
 		expect_event(_metadata, self->uffd, read_first);
-		EXPECT_EQ(PAGES - 2, protected(self->pagemap, self->mem, LEN));
+		EXPECT_EQ(PAGES - 2, pages_protected(self->pagemap, self->mem, LEN));
 	}
 	EXPECT_EQ(-1, check_pages(self->mem, 3 * PAGE, 2));
 	EXPECT_EQ(-1, check_pages(self->mem + 4 * PAGE, 66 * PAGE, 2));
@@ -201,12 +179,12 @@ TEST_F(wp, protect_in_vram)
 {
 	fill_pages(self->mem, LEN, 3);
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
-	EXPECT_EQ(0, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(0, pages_protected(self->pagemap, self->mem, LEN));
 	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, 10 * PAGE, true));
-	EXPECT_EQ(10, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(10, pages_protected(self->pagemap, self->mem, LEN));
 	EXPECT_EQ(PAGES, uv_in_vram(self->fd, self->mem, LEN));
 	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem + 4 * PAGE, 3 * PAGE, false));
-	EXPECT_EQ(7, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(7, pages_protected(self->pagemap, self->mem, LEN));
 	/* What is not protected is written without further ado. */
 	*(volatile char *)(self->mem + 5 * PAGE) = 1;
 	*(volatile char *)(self->mem + 20 * PAGE) = 1;
@@ -239,16 +217,16 @@ TEST_F(wp, holes_stay)
 		sum |= self->mem[i * PAGE];
 	EXPECT_EQ(0, sum);
 	ASSERT_EQ(0, uffd_wp(self->uffd, self->mem, LEN, true));
-	before = protected(self->pagemap, self->mem, LEN);
+	before = pages_protected(self->pagemap, self->mem, LEN);
 	EXPECT_LE(markers ? PAGES : PAGES / 4, before);
 	ASSERT_EQ(PAGES / 4, move_all(self->fd, self->mem, LEN, 0, &m));
 	EXPECT_TRUE(sum_ok(self->mem, LEN, &m));
 	EXPECT_EQ(PAGES / 4 * 3, m.stayed[UFFDVRAM_STAY_MISSING]);
 	EXPECT_EQ(ADDR(self->mem) + PAGE, m.first[UFFDVRAM_STAY_MISSING]);
-	EXPECT_EQ(before, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(before, pages_protected(self->pagemap, self->mem, LEN));
 	/* The zero page is in RAM already. */
 	ASSERT_EQ(PAGES / 2, uv_to_ram(self->fd, self->mem, LEN));
-	EXPECT_EQ(before, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(before, pages_protected(self->pagemap, self->mem, LEN));
 	if (ASYNC) {
 		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN));
 		self->mem[2 * PAGE] = 1;
@@ -272,11 +250,11 @@ TEST_F(wp, failed_moves)
 	uv_knob_set("fail_to_vram_every", "%d", 4);
 	ASSERT_EQ(PAGES / 4 * 3, move_all(self->fd, self->mem, LEN, 0, &m));
 	knobs_calm();
-	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES, pages_protected(self->pagemap, self->mem, LEN));
 	if (ASYNC)
 		EXPECT_EQ(0, pages_written(self->pagemap, self->mem, LEN));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 5));
-	EXPECT_EQ(PAGES, protected(self->pagemap, self->mem, LEN));
+	EXPECT_EQ(PAGES, pages_protected(self->pagemap, self->mem, LEN));
 
 	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, &m));
 	uv_knob_set("fail_to_ram", "%d", 10);
@@ -284,8 +262,9 @@ TEST_F(wp, failed_moves)
 	EXPECT_EQ(SIGBUS, write_byte(self->mem + 9 * PAGE, 1).signo);
 	EXPECT_EQ(-1, check_pages(self->mem, 9 * PAGE, 5));
 	EXPECT_EQ(-1, check_pages(self->mem + 10 * PAGE, LEN - 10 * PAGE, 5));
-	EXPECT_EQ(9, protected(self->pagemap, self->mem, 9 * PAGE));
-	EXPECT_EQ(PAGES - 10, protected(self->pagemap, self->mem + 10 * PAGE, LEN - 10 * PAGE));
+	EXPECT_EQ(9, pages_protected(self->pagemap, self->mem, 9 * PAGE));
+	EXPECT_EQ(PAGES - 10, pages_protected(self->pagemap, self->mem + 10 * PAGE,
+					      LEN - 10 * PAGE));
 }
 
 struct stream {

@@ -396,3 +396,16 @@ char *map_filled(int fd, size_t len, uint64_t seed)
 		give_up("huge pages");
 	return mem;
 }
+
+long pages_protected(int pagemap, const void *mem, size_t len)
+{
+	long pages = 0;
+	uint64_t entry;
+
+	for (size_t at = 0; at < len; at += PAGE) {
+		if (pread(pagemap, &entry, 8, (ADDR(mem) + at) / PAGE * 8) != 8)
+			return -1;
+		pages += !!(entry & PAGEMAP_UFFD_WP);
+	}
+	return pages;
+}

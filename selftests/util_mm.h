@@ -140,4 +140,13 @@ long long ksm_merged(void);
  */
 long pages_written(int pagemap, const void *mem, size_t len);
 
+/**
+ * pages_protected - how many of these pages are protected by userfaultfd, in either way
+ * @pagemap: /proc/PID/pagemap
+ *
+ * Needs no PAGEMAP_SCAN, which wants the asynchronous mode. Returns -1 when @pagemap
+ * cannot be read.
+ */
+long pages_protected(int pagemap, const void *mem, size_t len);
+
 #endif /* UFFDVRAM_SELFTESTS_UTIL_MM_H */

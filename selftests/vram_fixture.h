@@ -9,6 +9,8 @@
 #ifndef UFFDVRAM_SELFTESTS_VRAM_FIXTURE_H
 #define UFFDVRAM_SELFTESTS_VRAM_FIXTURE_H
 
+#include "slots_fixture.h"
+
 #define VRAM_POOL	MIB(16)
 
 FIXTURE(vram)
@@ -30,10 +32,7 @@ FIXTURE_TEARDOWN(vram)
 {
 	knobs_calm();
 	close(self->fd);
-	EXPECT_TRUE(uv_wait_slots(0)) {
-		TH_LOG("%llu slots are still in use",
-		       (unsigned long long)uv_slots_in_use());
-	}
+	expect_no_slots(_metadata);
 }
 
 #endif /* UFFDVRAM_SELFTESTS_VRAM_FIXTURE_H */
