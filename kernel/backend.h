@@ -63,6 +63,7 @@ struct uffdvram_xfer {
  * @id: enum uffdvram_backend_id
  * @flags: UFFDVRAM_POOL_* that it takes, beyond those that are not its business
  * @checksums: its memory may go bad without a word: pages have checksums
+ * @slow_reads: reading 2 MiB takes milliseconds: a fault brings home just its page
  * @owner: the module that it is in; NULL: this one
  * @host_pages: system pages that a pool of so many bytes costs
  * @attach: make the memory reachable. May sleep, may fail.
@@ -79,6 +80,7 @@ struct uffdvram_backend_ops {
 	u32 id;
 	u32 flags;
 	bool checksums;
+	bool slow_reads;
 	struct module *owner;
 	unsigned long (*host_pages)(u64 bytes);
 	int (*attach)(struct uffdvram_backend *b,

@@ -430,6 +430,7 @@ static const struct uffdvram_backend_ops nvidia_ops = {
 	.id = UFFDVRAM_BACKEND_NVIDIA,
 	.owner = THIS_MODULE,
 	.checksums = true,
+	.slow_reads = true,
 	.host_pages = nvidia_host_pages,
 	.attach = nvidia_attach,
 	.detach = nvidia_detach,

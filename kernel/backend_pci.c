@@ -316,6 +316,7 @@ const struct uffdvram_backend_ops uffdvram_backend_pci = {
 	.id = UFFDVRAM_BACKEND_PCI,
 	.flags = UFFDVRAM_POOL_FORCE,
 	.checksums = true,
+	.slow_reads = true,
 	.host_pages = pci_host_pages,
 	.attach = pci_attach,
 	.detach = pci_detach,

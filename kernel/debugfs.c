@@ -53,13 +53,13 @@ static int pools_show(struct seq_file *m, void *unused)
 	u32 id = 0;
 
 	while ((v = uffdvram_vram_next(&id))) {
-		seq_printf(m, "pool %u backend %s bytes %llu slots %lu used %ld lost %ld quarantined %ld shared %d draining %d checked %d%s\n",
+		seq_printf(m, "pool %u backend %s bytes %llu slots %lu used %ld lost %ld quarantined %ld shared %d draining %d checked %d fault %lu%s\n",
 			   v->id, v->name, v->backend.bytes,
 			   v->slots.nr, atomic_long_read(&v->slots.used),
 			   atomic_long_read(&v->slots.lost),
 			   atomic_long_read(&v->slots.quarantined), v->shared,
 			   READ_ONCE(v->slots.closed), v->backend.checked,
-			   v->backend.about);
+			   v->fault_bytes, v->backend.about);
 		uffdvram_vram_put(v);
 	}
 	return 0;

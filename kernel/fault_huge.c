@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A CPU touches an entry of 2 MiB in VRAM: bring all of it home at once; or, where
- * there is no such page in RAM or not all of it can be read, have it mapped by pages, so
- * that each comes home in a fault of its own.
+ * A CPU touches an entry of 2 MiB in VRAM: bring all of it home at once; or, where the
+ * pool is not to do that, there is no such page in RAM or not all of it can be read, have
+ * it mapped by pages, so that each comes home in a fault of its own.
  *
  * While we have the folio locked, and before its entry says that it is moving, the core
  * has others that fault on it turn round at once: whatever takes long comes later, or
@@ -200,7 +200,7 @@ int uffdvram_fault_huge(struct vm_fault *vmf, struct uffdvram_vram *v)
 	pfns = may_fail(alloc, NULL, kmalloc(sizeof(*pfns), GFP_KERNEL));
 	if (!pfns)
 		return -ENOMEM;
-	ret = huge_bring_home(vmf, v, pfns);
+	ret = v->fault_bytes < PMD_SIZE ? -EIO : huge_bring_home(vmf, v, pfns);
 	if (!ret) {
 		uffdvram_stat_inc(folios_fault);
 		uffdvram_stat_add(fault_pages, UFFDVRAM_BLOCK_SLOTS);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/ioport.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
@@ -166,6 +167,18 @@ static void vram_trouble(struct uffdvram_backend *b, enum uffdvram_trouble what)
 	uffdvram_vram_kick(v, 0);
 }
 
+/* How much a fault brings home, or 0: there is no such size. */
+static unsigned long vram_fault_bytes(const struct uffdvram_backend_ops *ops,
+				      const struct uffdvram_pool_attach *arg)
+{
+	if (!arg->fault_bytes)
+		return ops->slow_reads || !UFFDVRAM_HUGE_FOLIOS ? PAGE_SIZE : PMD_SIZE;
+	if (arg->fault_bytes == PAGE_SIZE ||
+	    (UFFDVRAM_HUGE_FOLIOS && arg->fault_bytes == PMD_SIZE))
+		return arg->fault_bytes;
+	return 0;
+}
+
 static int vram_setup(struct uffdvram_vram *v,
 		      const struct uffdvram_pool_attach *arg,
 		      const struct dev_pagemap_ops *pgmap_ops)
@@ -221,7 +234,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	if (!IS_ENABLED(CONFIG_DEVICE_PRIVATE))
 		return ERR_PTR(-ENODEV);
 	if (!arg->bytes || !PAGE_ALIGNED(arg->bytes) ||
-	    arg->bytes > VRAM_MAX_BYTES)
+	    arg->bytes > VRAM_MAX_BYTES || !vram_fault_bytes(ops, arg))
 		return ERR_PTR(-EINVAL);
 	v = object_new(v);
 	if (!v)
@@ -234,6 +247,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	INIT_DELAYED_WORK(&v->work, vram_work_fn);
 	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
 	v->owner = owner;
+	v->fault_bytes = vram_fault_bytes(ops, arg);
 	uffdvram_backend_init(&v->backend, ops, arg);
 	v->backend.trouble = vram_trouble;
 	strscpy(v->name, ops->name);

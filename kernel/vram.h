@@ -35,6 +35,7 @@ struct uffdvram_pool_attach;
  * @dropped: the backend is gone; protected by @detach
  * @trouble: a bit for each enum uffdvram_trouble that the backend told of
  * @told: those that contexts were told of; the worker's own
+ * @fault_bytes: what a CPU fault brings home of a larger folio: PAGE_SIZE or PMD_SIZE
  * @name: of the backend, which may go before the pool
  * @owner: the context that attached it; only compared, never followed
  * @ref: references on the struct
@@ -63,6 +64,7 @@ struct uffdvram_vram {
 	bool dropped;
 	unsigned long trouble;
 	unsigned long told;
+	unsigned long fault_bytes;
 	char name[8];
 	const void *owner;
 	struct kref ref;

@@ -183,6 +183,7 @@ static int attach(struct uffdvram_cuda *c, struct uffdvram_pool **pool,
 		.backend = UFFDVRAM_BACKEND_NVIDIA,
 		.flags = o->flags,
 		.bytes = o->bytes,
+		.fault_bytes = o->fault_bytes,
 	};
 	int ret = set_up(c, &ctx->opts, o);
 

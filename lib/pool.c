@@ -48,6 +48,7 @@ int uffdvram_pool_attach(struct uffdvram_pool **pool, struct uffdvram_ctx *ctx,
 	arg.addr = o.addr;
 	arg.pci_sbdf = o.pci_sbdf;
 	arg.pci_bar = o.pci_bar;
+	arg.fault_bytes = o.fault_bytes;
 	ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_POOL_ATTACH, &arg);
 	if (ret) {
 		free(p);

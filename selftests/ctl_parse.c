@@ -342,7 +342,7 @@ TEST(pool_lines)
 	struct pool_line p;
 
 	ASSERT_EQ(0, pool_line_parse("pool 3 backend sim bytes 67108864 slots 16384 used 5 "
-				     "lost 1 quarantined 2 shared 1 draining 0 later 9\n", &p));
+				     "lost 1 quarantined 2 shared 1 draining 0 fault 4096 later 9\n", &p));
 	EXPECT_EQ(3, p.number);
 	EXPECT_STREQ("sim", p.backend);
 	EXPECT_EQ(64 << 20, p.bytes);
@@ -352,6 +352,7 @@ TEST(pool_lines)
 	EXPECT_EQ(2, p.quarantined);
 	EXPECT_TRUE(p.shared);
 	EXPECT_FALSE(p.draining);
+	EXPECT_EQ(4096, p.fault);
 	EXPECT_STREQ("", p.device);
 	ASSERT_EQ(0, pool_line_parse("pool 4 backend pci bytes 4096 slots 1 used 0 lost 0 "
 				     "quarantined 0 shared 0 draining 1 device 0000:65:00.0 bar 1 "

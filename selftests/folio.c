@@ -71,6 +71,57 @@ TEST_F(folio, come_home_by_one_fault)
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 }
 
+/* All of it goes to a new pool, whose faults bring @fault_bytes home. */
+static void move_on(struct __test_metadata *_metadata, FIXTURE_DATA(folio) *self,
+		    uint64_t fault_bytes)
+{
+	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
+	ASSERT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
+	uv_fault_bytes = fault_bytes;
+	ASSERT_EQ(0, uv_attach(self->fd, POOL, 0, &self->pool));
+	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, &self->range));
+	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(FOLIOS, huge(self));
+}
+
+/* In a pool that is told so, a page comes home alone, and the rest stays. */
+TEST_F(folio, come_home_page_by_page)
+{
+	uint64_t folios, pages;
+	char *at = self->mem + HUGE + 7 * PAGE;
+
+	move_on(_metadata, self, PAGE);
+	folios = uv_stat("folios_fault");
+	pages = uv_stat("fault_pages");
+	EXPECT_EQ(-1, check_pages(at, PAGE, 1));
+	fill_pages(at + 300 * PAGE, 2 * PAGE, 2);
+	EXPECT_EQ(folios, uv_stat("folios_fault"));
+	EXPECT_EQ(pages + 3, uv_stat("fault_pages"));
+	EXPECT_EQ(LEN / PAGE - 3, in_vram(self));
+	EXPECT_EQ(FOLIOS - 1, huge(self));
+	EXPECT_EQ(-1, check_pages(self->mem, HUGE + 307 * PAGE, 1));
+	EXPECT_EQ(-1, check_pages(at + 300 * PAGE, 2 * PAGE, 2));
+	EXPECT_EQ(-1, check_pages(at + 302 * PAGE, LEN - HUGE - 309 * PAGE, 1));
+	EXPECT_EQ(pages + LEN / PAGE, uv_stat("fault_pages"));
+	EXPECT_TRUE(uv_wait_slots(0));
+}
+
+/* By default as fits the backend: 2 MiB take milliseconds to read from a BAR. */
+TEST_F(folio, come_home_by_default)
+{
+	const char *backend = getenv("UFFDVRAM_BACKEND");
+	bool slow = backend && strcmp(backend, "sim");
+	uint32_t pool;
+
+	move_on(_metadata, self, 0);
+	EXPECT_EQ(-1, check_pages(self->mem, PAGE, 1));
+	EXPECT_EQ(LEN / PAGE - (slow ? 1 : FOLIO), in_vram(self));
+	uv_fault_bytes = PAGE + 1;
+	EXPECT_EQ(-EINVAL, uv_attach(self->fd, HUGE, 0, &pool));
+	uv_fault_bytes = 2 * HUGE;
+	EXPECT_EQ(-EINVAL, uv_attach(self->fd, HUGE, 0, &pool));
+}
+
 /* A write, too; and each page can be written afterwards. */
 TEST_F(folio, written_by_a_fault)
 {

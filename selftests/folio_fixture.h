@@ -30,6 +30,8 @@ FIXTURE_SETUP(folio)
 	self->mem = MAP_FAILED;
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "this kernel has no device folios of 2 MiB");
+	/* Faults bring home all of it, over slow backends, too. */
+	uv_fault_bytes = HUGE;
 	/* With checksums, so that a bit that flips is a page that cannot be read. */
 	ASSERT_EQ(0, file_write(CHECKSUMS, "1"));
 	ASSERT_EQ(0, uv_attach(self->fd, POOL, 0, &self->pool));

@@ -32,7 +32,8 @@ int uv_open_pid(int fd, int pidfd);
 /** uv_open_pid_of - the same by its number, through a context made for it */
 int uv_open_pid_of(pid_t pid);
 
-/* Pools. */
+/* Pools: what their faults bring home (struct uffdvram_pool_attach); 0 by default. */
+extern uint64_t uv_fault_bytes;
 int uv_attach(int fd, size_t bytes, uint32_t flags, uint32_t *pool);
 /**
  * uv_attach_pci - a window of the BAR that plays VRAM, from byte @addr of it

@@ -4,6 +4,7 @@
  * BACKEND of selftests/vm/run, or scripts/gpu-check, says what uv_attach() attaches.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,14 @@
 
 #include "util_nvidia.h"
 
+uint64_t uv_fault_bytes;
+
 static int attach(int fd, struct uffdvram_pool_attach *arg, uint32_t *pool)
 {
 	int ret;
 
 	arg->size = sizeof(*arg);
+	arg->fault_bytes = uv_fault_bytes;
 	ret = uv_ioctl(fd, UFFDVRAM_POOL_ATTACH, arg);
 	*pool = arg->pool;
 	return ret;
@@ -81,7 +85,8 @@ static int attach_by_cuda(int fd, size_t bytes, uint32_t flags, uint32_t *pool)
 	FILE *f;
 
 	bytes = (bytes + GPU_PAGE - 1) & -GPU_PAGE;
-	snprintf(cmd, sizeof(cmd), "%s attach %d %zu %u", gpu, passed_on, bytes, flags);
+	snprintf(cmd, sizeof(cmd), "%s attach %d %zu %u %" PRIu64, gpu, passed_on, bytes,
+		 flags, uv_fault_bytes);
 	f = popen(cmd, "re");
 	if (!f)
 		give_up("popen");

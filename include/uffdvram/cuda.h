@@ -23,6 +23,7 @@ struct uffdvram_cuda;
  * @flags: UFFDVRAM_POOL_UNCHECKED: the GPU writes to it, too. UFFDVRAM_POOL_SHARED:
  *         for every context, until it is detached
  * @libcuda: CUDA's driver library; NULL for "libcuda.so.1"
+ * @fault_bytes: how much a CPU fault brings home, see struct uffdvram_pool_opts
  */
 struct uffdvram_cuda_opts {
 	size_t size;
@@ -30,6 +31,7 @@ struct uffdvram_cuda_opts {
 	uint32_t gpu;
 	uint32_t flags;
 	const char *libcuda;
+	uint64_t fault_bytes;
 };
 
 /**

@@ -191,6 +191,8 @@ int uffdvram_get_info(struct uffdvram_ctx *ctx, struct uffdvram_info *info);
  * @addr: where in the BAR it begins; or CUDA's address, see <uffdvram/cuda.h>
  * @pci_sbdf: the PCI function: segment << 16 | bus << 8 | device << 3 | function
  * @pci_bar: its BAR, 0 to 5
+ * @fault_bytes: how much a CPU fault brings home: 0 (as fits the backend), the page
+ *               size, or 2 MiB where INFO's page_sizes has that
  */
 struct uffdvram_pool_opts {
 	size_t size;
@@ -200,6 +202,7 @@ struct uffdvram_pool_opts {
 	uint64_t addr;
 	uint32_t pci_sbdf;
 	uint32_t pci_bar;
+	uint64_t fault_bytes;
 };
 
 /**

@@ -52,7 +52,8 @@ static void attach_print(const struct session *s, uint32_t number, const struct 
 static int attach_parse_sim(struct session *s, int argc, char **argv, struct attach *a)
 {
 	if (argc != 1)
-		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared] [--unchecked]");
+		return session_usage(s, "pool attach: usage: pool attach sim SIZE [--shared] [--unchecked] "
+				     "[--fault=SIZE]");
 	if (parse_size(argv[0], &a->opts.bytes))
 		return session_usage(s, "pool attach: \"%s\" is no size, such as 512M", argv[0]);
 	return CTL_OK;
@@ -64,7 +65,7 @@ static int attach_parse_pci(struct session *s, int argc, char **argv, struct att
 
 	if (argc != 3)
 		return session_usage(s, "pool attach: usage: pool attach pci DEVICE BAR [OFFSET+]SIZE "
-				     "[--shared] [--force] [--unchecked]");
+				     "[--shared] [--force] [--unchecked] [--fault=SIZE]");
 	if (parse_sbdf(argv[0], &o->pci_sbdf))
 		return session_usage(s, "pool attach: \"%s\" is no PCI function, such as 0000:65:00.0",
 				     argv[0]);
@@ -80,8 +81,13 @@ static int attach_parse_pci(struct session *s, int argc, char **argv, struct att
 /* --shared and so on, at the end; returns how many words are left. */
 static int attach_parse_flags(struct attach *a, int argc, char **argv)
 {
+	static const char fault[] = "--fault=";
+
 	for (; argc; argc--) {
-		if (!strcmp(argv[argc - 1], "--shared"))
+		if (!strncmp(argv[argc - 1], fault, strlen(fault))) {
+			if (parse_size(argv[argc - 1] + strlen(fault), &a->opts.fault_bytes))
+				break;
+		} else if (!strcmp(argv[argc - 1], "--shared"))
 			a->opts.flags |= UFFDVRAM_POOL_SHARED;
 		else if (!strcmp(argv[argc - 1], "--force"))
 			a->opts.flags |= UFFDVRAM_POOL_FORCE;
@@ -199,6 +205,7 @@ static void list_json(struct json *j, const struct pool_line *p)
 	json_u64(j, "quarantined", p->quarantined);
 	json_bool(j, "shared", p->shared);
 	json_bool(j, "draining", p->draining);
+	json_u64(j, "fault", p->fault);
 	json_close(j, '}');
 }
 

@@ -37,6 +37,8 @@ static int pool_field(struct pool_line *p, const char *name, const char *value)
 		num = &p->lost;
 	else if (!strcmp(name, "quarantined"))
 		num = &p->quarantined;
+	else if (!strcmp(name, "fault"))
+		num = &p->fault;
 	else if (!strcmp(name, "bar"))
 		num = &p->bar;
 	else if (!strcmp(name, "offset"))

@@ -23,6 +23,7 @@ struct pool_line {
 	uint64_t quarantined;
 	bool shared;
 	bool draining;
+	uint64_t fault;		/* bytes that a fault brings home */
 };
 
 /*

@@ -53,6 +53,7 @@ static int attach(char **argv)
 	struct uffdvram_cuda_opts opts = {
 		.size = sizeof(opts), .bytes = strtoull(argv[1], NULL, 0),
 		.flags = strtoul(argv[2], NULL, 0),
+		.fault_bytes = strtoull(argv[3], NULL, 0),
 	};
 	const struct uffdvram_open_opts oopts = { .size = sizeof(oopts), .log = say };
 	struct uffdvram_cuda *cuda = NULL;
@@ -221,10 +222,10 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "info"))
 		return info();
-	if (argc == 5 && !strcmp(argv[1], "attach"))
+	if (argc == 6 && !strcmp(argv[1], "attach"))
 		return attach(argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "bench") && mib)
 		return bench(mib << 20);
-	fputs("usage: gpu info | attach FD BYTES FLAGS | bench MIB\n", stderr);
+	fputs("usage: gpu info | attach FD BYTES FLAGS FAULT_BYTES | bench MIB\n", stderr);
 	return 2;
 }

@@ -101,6 +101,21 @@ static void take_bytes(struct vm *vm, const char *buf, size_t n)
 	}
 }
 
+/* Nobody asked QEMU to end: a guest that resets itself ends it, too (-no-reboot). */
+static void vm_ended(const struct vm *vm)
+{
+	int status = 0;
+
+	if (waitpid(vm->pid, &status, 0) == vm->pid)
+		running = 0;
+	if (WIFSIGNALED(status))
+		demo_fail(DEMO_FAILED, "QEMU was killed by signal %d (%s)",
+			  WTERMSIG(status), strsignal(WTERMSIG(status)));
+	demo_fail(DEMO_FAILED, "QEMU ended by itself, with status %d%s",
+		  WEXITSTATUS(status),
+		  WEXITSTATUS(status) ? "" : ": its guest reset itself");
+}
+
 /* Returns false when nothing came within @timeout_ms. */
 static bool vm_read(struct vm *vm, int timeout_ms)
 {
@@ -112,7 +127,7 @@ static bool vm_read(struct vm *vm, int timeout_ms)
 		return false;
 	n = read(vm->serial, buf, sizeof(buf));
 	if (n <= 0)
-		demo_fail(DEMO_FAILED, "QEMU ended by itself");
+		vm_ended(vm);
 	take_bytes(vm, buf, n);
 	return true;
 }

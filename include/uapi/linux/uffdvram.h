@@ -143,6 +143,10 @@ enum uffdvram_backend_id {
  * @bytes: size of the pool
  * @pci_sbdf: segment << 16 | bus << 8 | devfn; 0 for UFFDVRAM_BACKEND_SIM
  * @pci_bar: number of the BAR; 0 for UFFDVRAM_BACKEND_SIM
+ * @fault_bytes: how much a CPU fault on a folio in the pool brings home, in bytes: the
+ *	page size: the page that is touched; or a larger one of INFO's page_sizes: all
+ *	of a folio of that size. 0: as fits the backend: a page where reading is slow
+ *	(PCI, NVIDIA), the whole folio otherwise
  *
  * A pool belongs to the context that attached it and ends with it, unless it is
  * shared. What it costs the host (64 bytes per page, and the memory of a
@@ -159,7 +163,8 @@ enum uffdvram_backend_id {
  *
  * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag; the
  * module uffdvram-nvidia is not loaded; a GPU or driver that cannot do this), EINVAL
- * (a size, an offset, a window that is not in the BAR; not the caller's), EPERM (SHARED
+ * (a size, an offset, a window that is not in the BAR; not the caller's; fault_bytes is
+ * no page size of INFO's), EPERM (SHARED
  * without CAP_SYS_ADMIN; PCI without CAP_SYS_RAWIO, or locked down), ENXIO (no
  * such function; it has no such memory BAR, or that has no address; no driver of
  * NVIDIA's that can be used), EBUSY
@@ -177,6 +182,7 @@ struct uffdvram_pool_attach {
 	__u64 bytes;
 	__u32 pci_sbdf;
 	__u32 pci_bar;
+	__u64 fault_bytes;
 };
 #define UFFDVRAM_POOL_ATTACH		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_POOL_ATTACH)
 

@@ -13,12 +13,7 @@
  */
 #ifdef MIGRATE_PFN_COMPOUND
 #define UFFDVRAM_LARGE_FOLIOS_MOVE	1
-/* Not by default: a guest under QEMU has died with them. See Kbuild. */
-#ifdef UFFDVRAM_HUGE
 #define UFFDVRAM_HUGE_FOLIOS		IS_ENABLED(CONFIG_ARCH_HAS_PMD_SOFTLEAVES)
-#else
-#define UFFDVRAM_HUGE_FOLIOS		0
-#endif
 #else
 #define UFFDVRAM_LARGE_FOLIOS_MOVE	0
 #define UFFDVRAM_HUGE_FOLIOS		0
