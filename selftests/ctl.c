@@ -110,9 +110,11 @@ TEST(a_shared_pool)
 	EXPECT_TRUE(says(": sim 2M shared, 0 of 512 slots used\n"));
 	EXPECT_EQ(0, run("uffdvramctl -j pool list"));
 	EXPECT_TRUE(says("\"backend\":\"sim\",\"bytes\":2097152,\"slots\":512,\"used\":0,"
-			 "\"lost\":0,\"quarantined\":0,\"shared\":true,\"draining\":false,\"fault\":"));
+			 "\"lost\":0,\"quarantined\":0,\"shared\":true,\"draining\":false,"
+			 "\"fault\":"));
 	ASSERT_EQ(0, run("uffdvramctl pool detach %u", n));
-	ASSERT_EQ(0, run("uffdvramctl -j batch <<'end'\npool attach sim 2M --fault=4K\npool list\nend"));
+	ASSERT_EQ(0, run("uffdvramctl -j batch <<'end'\n"
+			 "pool attach sim 2M --fault=4K\npool list\nend"));
 	EXPECT_TRUE(says("\"draining\":false,\"fault\":4096}"));
 	EXPECT_EQ(1, run("uffdvramctl pool attach sim 2M --shared --fault=8K"));
 	EXPECT_TRUE(says("pool attach: sim 2M: EINVAL"));

@@ -342,7 +342,8 @@ TEST(pool_lines)
 	struct pool_line p;
 
 	ASSERT_EQ(0, pool_line_parse("pool 3 backend sim bytes 67108864 slots 16384 used 5 "
-				     "lost 1 quarantined 2 shared 1 draining 0 fault 4096 later 9\n", &p));
+				     "lost 1 quarantined 2 shared 1 draining 0 "
+				     "fault 4096 later 9\n", &p));
 	EXPECT_EQ(3, p.number);
 	EXPECT_STREQ("sim", p.backend);
 	EXPECT_EQ(64 << 20, p.bytes);
