@@ -71,19 +71,6 @@ TEST_F(folio, come_home_by_one_fault)
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 }
 
-/* All of it goes to a new pool, whose faults bring @fault_bytes home. */
-static void move_on(struct __test_metadata *_metadata, FIXTURE_DATA(folio) *self,
-		    uint64_t fault_bytes)
-{
-	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
-	ASSERT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
-	uv_fault_bytes = fault_bytes;
-	ASSERT_EQ(0, uv_attach(self->fd, POOL, 0, &self->pool));
-	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, &self->range));
-	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
-	ASSERT_EQ(FOLIOS, huge(self));
-}
-
 /* In a pool that is told so, a page comes home alone, and the rest stays. */
 TEST_F(folio, come_home_page_by_page)
 {

@@ -50,4 +50,17 @@ FIXTURE_TEARDOWN(folio)
 	expect_no_slots(_metadata);
 }
 
+/* All of it goes to a new pool, whose faults bring @fault_bytes home. */
+static inline void move_on(struct __test_metadata *_metadata, FIXTURE_DATA(folio) *self,
+			   uint64_t fault_bytes)
+{
+	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
+	ASSERT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
+	uv_fault_bytes = fault_bytes;
+	ASSERT_EQ(0, uv_attach(self->fd, POOL, 0, &self->pool));
+	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, &self->range));
+	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(LEN / PAGE, huge_pages(self->fd, self->mem, LEN));
+}
+
 #endif /* UFFDVRAM_SELFTESTS_FOLIO_FIXTURE_H */

@@ -209,12 +209,10 @@ static void *touch_all(void *arg)
 	return NULL;
 }
 
-/* A herd on one entry: who comes too early turns round, but not for ever. */
-TEST_F(folio, herd)
+/* A herd on one entry, round after round. Returns how many faults it took in all. */
+static long herd(struct __test_metadata *_metadata, FIXTURE_DATA(folio) *self,
+		 unsigned int rounds)
 {
-	unsigned int rounds = env_number("FOLIO_HERD_ROUNDS", 20);
-	uint64_t faults = uv_stat("faults"), retries = uv_stat("fault_retries");
-	uint64_t homes = uv_stat("folios_fault");
 	struct toucher t[THREADS];
 	pthread_barrier_t barrier;
 	long turns = 0;
@@ -224,6 +222,7 @@ TEST_F(folio, herd)
 	memset(self->mem, 0, HUGE);
 	ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, THREADS));
 	for (unsigned int round = 0; round < rounds; round++) {
+		madvise(self->mem, HUGE, MADV_COLLAPSE);
 		ASSERT_EQ(FOLIO, uv_to_vram(self->fd, self->mem, HUGE));
 		ASSERT_EQ(FOLIO, huge_pages(self->fd, self->mem, HUGE));
 		for (int k = 0; k < THREADS; k++)
@@ -237,6 +236,18 @@ TEST_F(folio, herd)
 		for (int k = 0; k < THREADS; k++)
 			bad += ((uint64_t *)(self->mem + i * PAGE))[k] != rounds;
 	EXPECT_EQ(0, bad);
+	pthread_barrier_destroy(&barrier);
+	return turns;
+}
+
+/* Who comes too early turns round, but not for ever. */
+TEST_F(folio, herd)
+{
+	unsigned int rounds = env_number("FOLIO_HERD_ROUNDS", 20);
+	uint64_t faults = uv_stat("faults"), retries = uv_stat("fault_retries");
+	uint64_t homes = uv_stat("folios_fault");
+	long turns = herd(_metadata, self, rounds);
+
 	EXPECT_EQ(homes + rounds, uv_stat("folios_fault"));
 	TH_LOG("%llu faults, %llu retries, %ld in all",
 	       (unsigned long long)(uv_stat("faults") - faults),
@@ -245,7 +256,24 @@ TEST_F(folio, herd)
 	EXPECT_GE(rounds * 2 * THREADS, uv_stat("fault_retries") - retries);
 	/* Those whom the core turns round, until the entry says that it moves. */
 	EXPECT_GE(rounds * THREADS * 1000L, turns);
-	pthread_barrier_destroy(&barrier);
+}
+
+/* Where pages come home one by one, somebody has to take the entry apart first. */
+TEST_F(folio, herd_by_pages)
+{
+	unsigned int rounds = env_number("FOLIO_HERD_ROUNDS", 20);
+	uint64_t homes, pages;
+	long turns;
+
+	move_on(_metadata, self, PAGE);
+	homes = uv_stat("folios_fault");
+	pages = uv_stat("fault_pages");
+	turns = herd(_metadata, self, rounds);
+	EXPECT_EQ(homes, uv_stat("folios_fault"));
+	EXPECT_EQ(pages + rounds * FOLIO, uv_stat("fault_pages"));
+	TH_LOG("%llu pages, %ld faults",
+	       (unsigned long long)(uv_stat("fault_pages") - pages), turns);
+	EXPECT_GE(rounds * THREADS * (FOLIO + 1000L), turns);
 }
 
 static bool stop_movers;
