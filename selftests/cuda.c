@@ -390,9 +390,13 @@ TEST_F(cuda, options)
 	EXPECT_EQ(-EINVAL, uffdvram_cuda_attach(&self->cuda, &self->pool, self->ctx, NULL));
 	EXPECT_EQ(-E2BIG, uffdvram_cuda_attach(&self->cuda, &self->pool, self->ctx,
 					       &longer.opts));
-	self->opts.size--;
+	/* The first release's end is the least. */
+	self->opts.size = offsetof(struct uffdvram_cuda_opts, fault_bytes) - 1;
 	EXPECT_EQ(-EINVAL, attach(self));
-	self->opts.size++;
+	self->opts.size = sizeof(self->opts);
+	self->opts.fault_bytes = PAGE + 1;
+	EXPECT_EQ(-EINVAL, attach(self));
+	self->opts.fault_bytes = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		self->opts.bytes = sizes[i];
 		EXPECT_EQ(-EINVAL, attach(self)) {
