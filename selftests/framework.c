@@ -551,7 +551,7 @@ TEST(numbers_are_frozen)
 	EXPECT_EQ(_IO(0xF5, 0x8a), UFFDVRAM_POISON_LIST);
 	EXPECT_EQ(56, sizeof(struct uffdvram_info));
 	EXPECT_EQ(16, sizeof(struct uffdvram_open_pid));
-	EXPECT_EQ(40, sizeof(struct uffdvram_pool_attach));
+	EXPECT_EQ(48, sizeof(struct uffdvram_pool_attach));
 	EXPECT_EQ(24, sizeof(struct uffdvram_pool_detach));
 	EXPECT_EQ(40, sizeof(struct uffdvram_range_register));
 	EXPECT_EQ(16, sizeof(struct uffdvram_range_unregister));
