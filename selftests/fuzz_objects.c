@@ -110,11 +110,22 @@ void fz_open_pid_blind(struct fz *f, struct fz_ctx *c, const void *in, const voi
 		close(((const struct uffdvram_open_pid *)out)->fd);
 }
 
+/* Whether this kernel has 2 MiB in VRAM as one. */
+static bool has_huge(const struct fz_ctx *c)
+{
+	static int has = -1;
+
+	if (has < 0)
+		has = huge_in_vram(c->fd);
+	return has;
+}
+
 void fz_pool_attach_good(struct fz *f, struct fz_ctx *c, void *arg)
 {
 	struct uffdvram_pool_attach *a = arg;
 
-	(void)c;
+	if (fz_chance(f, 30))
+		a->fault_bytes = has_huge(c) && fz_chance(f, 50) ? HUGE : PAGE;
 	a->flags = fz_chance(f, 20) ? UFFDVRAM_POOL_SHARED : 0;
 	a->backend = UFFDVRAM_BACKEND_SIM;
 	a->bytes = (fz_chance(f, 30) ? 1 + fz_pick(f, 1024) : 16 + fz_pick(f, 100)) * PAGE;
@@ -145,12 +156,21 @@ static int pci_has_bar(uint32_t sbdf, uint32_t bar)
 	return !!(flags & IORESOURCE_MEM);
 }
 
+/* Bytes that no pool has, and no fault brings home. */
+static bool pool_attach_sizes_bad(const struct fz_ctx *c, const struct uffdvram_pool_attach *a)
+{
+	return !a->bytes || a->bytes % PAGE ||
+	       (a->fault_bytes && a->fault_bytes != PAGE &&
+		!(a->fault_bytes == HUGE && has_huge(c)));
+}
+
 /* The machine's own functions have memory BARs: what they hold nobody knows. */
-static int pool_attach_pci_judge(struct fz *f, const struct uffdvram_pool_attach *a)
+static int pool_attach_pci_judge(struct fz *f, const struct fz_ctx *c,
+				 const struct uffdvram_pool_attach *a)
 {
 	int ret;
 
-	if (!a->bytes || a->bytes % PAGE)
+	if (pool_attach_sizes_bad(c, a))
 		return -EINVAL;
 	if (!f->admin)
 		ret = -EPERM;
@@ -171,16 +191,15 @@ int fz_pool_attach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	const struct uffdvram_pool_attach *a = arg;
 	bool shared = a->flags & UFFDVRAM_POOL_SHARED;
 
-	(void)c;
 	if (a->backend != UFFDVRAM_BACKEND_SIM && a->backend != UFFDVRAM_BACKEND_PCI)
 		return -EOPNOTSUPP;
 	if (shared && !f->admin)
 		return -EPERM;
 	if (a->backend == UFFDVRAM_BACKEND_PCI)
-		return pool_attach_pci_judge(f, a);
+		return pool_attach_pci_judge(f, c, a);
 	if (a->addr || a->pci_sbdf || a->pci_bar)
 		return a->bytes <= POOL_BYTES_MOST ? -EINVAL : FZ_FAILS;
-	if (!a->bytes || a->bytes % PAGE)
+	if (pool_attach_sizes_bad(c, a))
 		return -EINVAL;
 	return a->bytes <= POOL_BYTES_MOST && !f->vague_pools && !f->big_pool ? 0 : FZ_ANY;
 }
