@@ -182,6 +182,15 @@ static int huge_bring_home(struct vm_fault *vmf, struct uffdvram_vram *v,
 	return ret;
 }
 
+/*
+ * Whether the rest is to stay in VRAM. What a child shares comes home as a whole: see
+ * huge_split_entry().
+ */
+static bool huge_stays(const struct vm_fault *vmf, const struct uffdvram_vram *v)
+{
+	return v->fault_bytes < PMD_SIZE && PageAnonExclusive(vmf->page);
+}
+
 /**
  * uffdvram_fault_huge() - bring home what an entry of 2 MiB maps
  * @vmf: the fault; vmf->page is the first page of a folio in VRAM
@@ -200,7 +209,7 @@ int uffdvram_fault_huge(struct vm_fault *vmf, struct uffdvram_vram *v)
 	pfns = may_fail(alloc, NULL, kmalloc(sizeof(*pfns), GFP_KERNEL));
 	if (!pfns)
 		return -ENOMEM;
-	ret = v->fault_bytes < PMD_SIZE ? -EIO : huge_bring_home(vmf, v, pfns);
+	ret = huge_stays(vmf, v) ? -EIO : huge_bring_home(vmf, v, pfns);
 	if (!ret) {
 		uffdvram_stat_inc(folios_fault);
 		uffdvram_stat_add(fault_pages, UFFDVRAM_BLOCK_SLOTS);

@@ -55,8 +55,7 @@ static int same(int sock, void *arg)
 	return bad || check_pages(arg, LEN, 1) != -1;
 }
 
-/* After a fork, who touches it first brings it home for both; writes stay one's own. */
-TEST_F(folio, fork_shares_it)
+static void fork_and_touch(struct __test_metadata *_metadata, FIXTURE_DATA(folio) *self)
 {
 	struct child c = child_start(same, self->mem);
 	uint64_t bad = 1;
@@ -67,6 +66,23 @@ TEST_F(folio, fork_shares_it)
 	child_tell(c.fd, 0);
 	EXPECT_EQ(0, child_end(&c));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 2));
+}
+
+/* After a fork, who touches it first brings it home for both; writes stay one's own. */
+TEST_F(folio, fork_shares_it)
+{
+	fork_and_touch(_metadata, self);
+}
+
+/* Also where single pages come home: what is shared does so as a whole. */
+TEST_F(folio, fork_shares_pages)
+{
+	uint64_t homes;
+
+	move_on(_metadata, self, PAGE);
+	homes = uv_stat("folios_fault");
+	fork_and_touch(_metadata, self);
+	EXPECT_EQ(homes + FOLIOS, uv_stat("folios_fault"));
 }
 
 static int waits(int sock, void *arg)
