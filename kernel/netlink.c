@@ -70,7 +70,7 @@ static const struct genl_split_ops uffdvram_nl_ops[] = {
  * the socket's network namespace; what we send stays in the initial one.
  */
 static const struct genl_multicast_group uffdvram_nl_mcgrps[] = {
-	[UFFDVRAM_NLGRP_EVENTS] = { "events", .flags = GENL_MCAST_CAP_NET_ADMIN, },
+	[UFFDVRAM_NLGRP_EVENTS] = { UFFDVRAM_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN, },
 };
 
 /* Not what is generated: other network namespaces do not have it. */

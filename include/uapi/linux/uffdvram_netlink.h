@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
-/* Do not edit directly, auto-generated from: */
-/*	Documentation/netlink/specs/uffdvram.yaml */
-/* YNL-GEN uapi header */
-/* To regenerate run: tools/net/ynl/ynl-regen.sh */
+/* Made from Documentation/netlink/specs/uffdvram.yaml by scripts/check-netlink --write. */
 
 #ifndef _UAPI_LINUX_UFFDVRAM_NETLINK_H
 #define _UAPI_LINUX_UFFDVRAM_NETLINK_H
