@@ -12,8 +12,8 @@
  * single pages back by themselves, at any time, with the right bytes.
  *
  * This header includes the others: <uffdvram/admin.h> (all processes, for
- * administrators), <uffdvram/arm.h> (userfaultfd, and signals), <uffdvram/cuda.h> (memory of an NVIDIA GPU) and <uffdvram/module.h> (is the module
- * there?).
+ * administrators), <uffdvram/arm.h> (userfaultfd, and signals), <uffdvram/cuda.h>
+ * (memory of an NVIDIA GPU) and <uffdvram/module.h> (is the module there?).
  *
  * Conventions
  * -----------
