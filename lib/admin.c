@@ -59,20 +59,21 @@ static const char *attr_str(const struct nlattr *attr)
 	return attr ? mnl_attr_get_str(attr) : "";
 }
 
-static int admin_socket(struct mnl_socket **out)
+/* NULL: errno says why. */
+static struct mnl_socket *admin_socket(void)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
 	int err;
 
 	if (!nl)
-		return -errno;
+		return NULL;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
 		err = errno;
 		mnl_socket_close(nl);
-		return -err;
+		errno = err;
+		return NULL;
 	}
-	*out = nl;
-	return 0;
+	return nl;
 }
 
 static struct nlmsghdr *admin_request(void *buf, uint16_t type, uint16_t flags, uint8_t cmd,
@@ -93,12 +94,12 @@ static struct nlmsghdr *admin_request(void *buf, uint16_t type, uint16_t flags, 
 /* Sends a request, and hands what comes to @fn until the answer ends. */
 static int admin_ask(const struct nlmsghdr *nlh, mnl_cb_t fn, void *data)
 {
-	struct mnl_socket *nl;
+	struct mnl_socket *nl = admin_socket();
 	char buf[ADMIN_BUF];
-	int n, ret = admin_socket(&nl);
+	int n, ret;
 
-	if (ret)
-		return ret;
+	if (!nl)
+		return -errno;
 	ret = mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0 ? -errno : MNL_CB_OK;
 	while (ret == MNL_CB_OK) {
 		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
@@ -318,13 +319,13 @@ int uffdvram_admin_poison(struct uffdvram_admin *admin, uint32_t context,
 int uffdvram_admin_listen(struct uffdvram_admin *admin, unsigned int bytes)
 {
 	struct mnl_socket *nl;
-	int err, ret;
+	int err;
 
 	if (admin->events)
 		return -EBUSY;
-	ret = admin_socket(&nl);
-	if (ret)
-		return ret;
+	nl = admin_socket();
+	if (!nl)
+		return -errno;
 	if ((bytes && setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUF, &bytes,
 				 sizeof(bytes))) ||
 	    mnl_socket_setsockopt(nl, NETLINK_ADD_MEMBERSHIP, &admin->group,
