@@ -114,34 +114,27 @@ static int admin_ask(const struct nlmsghdr *nlh, mnl_cb_t fn, void *data)
 	return ret;
 }
 
-static int family_group(const struct nlattr *group, struct uffdvram_admin *admin)
+static int family_group(const struct nlattr *group, void *data)
 {
-	const struct nlattr *attr;
-	const char *name = "";
-	uint32_t id = 0;
+	const struct nlattr *attrs[ADMIN_ATTRS] = { NULL };
+	struct uffdvram_admin *admin = data;
 
-	mnl_attr_for_each_nested(attr, group) {
-		if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_NAME)
-			name = mnl_attr_get_str(attr);
-		if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_ID)
-			id = mnl_attr_get_u32(attr);
-	}
-	if (!strcmp(name, UFFDVRAM_MCGRP_EVENTS))
-		admin->group = id;
+	mnl_attr_parse_nested(group, attrs_take, attrs);
+	if (!strcmp(attr_str(attrs[CTRL_ATTR_MCAST_GRP_NAME]), UFFDVRAM_MCGRP_EVENTS))
+		admin->group = attr_uint(attrs[CTRL_ATTR_MCAST_GRP_ID]);
 	return MNL_CB_OK;
 }
 
 static int family_take(const struct nlmsghdr *nlh, void *data)
 {
-	const struct nlattr *attr, *attrs[ADMIN_ATTRS];
+	const struct nlattr *attrs[ADMIN_ATTRS];
 	struct uffdvram_admin *admin = data;
 
 	attrs_of(nlh, attrs);
-	admin->family = attrs[CTRL_ATTR_FAMILY_ID] ?
-		mnl_attr_get_u16(attrs[CTRL_ATTR_FAMILY_ID]) : 0;
+	if (attrs[CTRL_ATTR_FAMILY_ID])
+		admin->family = mnl_attr_get_u16(attrs[CTRL_ATTR_FAMILY_ID]);
 	if (attrs[CTRL_ATTR_MCAST_GROUPS])
-		mnl_attr_for_each_nested(attr, attrs[CTRL_ATTR_MCAST_GROUPS])
-			family_group(attr, admin);
+		mnl_attr_parse_nested(attrs[CTRL_ATTR_MCAST_GROUPS], family_group, admin);
 	/* One message answers this. */
 	return MNL_CB_STOP;
 }
