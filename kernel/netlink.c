@@ -3,7 +3,7 @@
  * The generic-netlink family, and copies of events for its group.
  *
  * Policies and operations are what the kernel's generator makes of the specification,
- * Documentation/netlink/specs/uffdvram.yaml: scripts/check-netlink compares them.
+ * include/uapi/linux/uffdvram_netlink.yaml: scripts/check-netlink compares them.
  */
 #include <net/genetlink.h>
 #include <net/netlink.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
-/* Made from Documentation/netlink/specs/uffdvram.yaml by scripts/check-netlink --write. */
+/* Made from include/uapi/linux/uffdvram_netlink.yaml by scripts/check-netlink --write. */
 
 #ifndef _UAPI_LINUX_UFFDVRAM_NETLINK_H
 #define _UAPI_LINUX_UFFDVRAM_NETLINK_H
