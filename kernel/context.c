@@ -20,6 +20,10 @@
 static DEFINE_MUTEX(uffdvram_mms_lock);
 static DEFINE_XARRAY(uffdvram_mms);
 
+/* Contexts by number; NULL while one is being made. */
+static DEFINE_XARRAY_ALLOC1(uffdvram_ctxs);
+static u32 uffdvram_ctxs_next;
+
 static struct uffdvram_mm *mm_new(struct mm_struct *mm)
 {
 	struct uffdvram_mm *umm = object_new(umm);
@@ -92,25 +96,40 @@ void uffdvram_mm_put(struct uffdvram_mm *umm)
 	kref_put_mutex(&umm->ref, mm_free, &uffdvram_mms_lock);
 }
 
+static int ctx_reserve_id(struct uffdvram_ctx *ctx)
+{
+	int ret = may_fail(alloc, -ENOMEM,
+			   xa_alloc_cyclic(&uffdvram_ctxs, &ctx->id, NULL,
+					   XA_LIMIT(1, U32_MAX), &uffdvram_ctxs_next,
+					   GFP_KERNEL_ACCOUNT));
+
+	return ret == -EBUSY ? -ENFILE : min(ret, 0);
+}
+
 /**
  * uffdvram_ctx_new() - make a context
  * @mm: what it acts on; the caller holds a reference
+ * @pid: of the process whose memory that is, in the initial namespace
  *
  * Takes mmap_lock of @mm for writing, when it is the first for @mm.
  *
- * Return: the context, or ERR_PTR() of -ENOMEM or -EINTR.
+ * Return: the context, or ERR_PTR() of -ENOMEM, -ENFILE (too many of them) or -EINTR.
  */
-struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm)
+struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm, pid_t pid)
 {
 	struct uffdvram_ctx *ctx = object_new(ctx);
-	int ret = -ENOMEM;
+	int ret;
 
 	if (!ctx)
 		return ERR_PTR(-ENOMEM);
 	xa_init_flags(&ctx->ranges, XA_FLAGS_ALLOC1);
-	ctx->events = uffdvram_events_new();
-	if (!ctx->events)
+	ret = ctx_reserve_id(ctx);
+	if (ret)
 		goto err_ctx;
+	ret = -ENOMEM;
+	ctx->events = uffdvram_events_new(ctx->id, pid);
+	if (!ctx->events)
+		goto err_id;
 	ctx->user = uffdvram_user_get(current_uid());
 	if (!ctx->user)
 		goto err_events;
@@ -123,6 +142,8 @@ struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm)
 	spin_lock(&ctx->umm->ctxs_lock);
 	list_add(&ctx->link, &ctx->umm->ctxs);
 	spin_unlock(&ctx->umm->ctxs_lock);
+	/* Its place is reserved: this allocates nothing and cannot fail. */
+	xa_store(&uffdvram_ctxs, ctx->id, ctx, GFP_KERNEL);
 	return ctx;
 
 err_umm:
@@ -131,6 +152,8 @@ err_user:
 	uffdvram_user_put(ctx->user);
 err_events:
 	uffdvram_events_put(ctx->events);
+err_id:
+	xa_erase(&uffdvram_ctxs, ctx->id);
 err_ctx:
 	object_free(ctx);
 	return ERR_PTR(ret);
@@ -160,6 +183,8 @@ static void ctx_retire_pools(struct uffdvram_ctx *ctx)
  */
 void uffdvram_ctx_free(struct uffdvram_ctx *ctx)
 {
+	/* Who finds it by its number is done with it from here on. */
+	xa_erase(&uffdvram_ctxs, ctx->id);
 	spin_lock(&ctx->umm->ctxs_lock);
 	list_del(&ctx->link);
 	spin_unlock(&ctx->umm->ctxs_lock);
@@ -213,6 +238,7 @@ static struct mm_struct *ctx_mm_of_task(struct task_struct *task)
 /**
  * uffdvram_ctx_mm_of_pidfd() - the address space of a running process
  * @pidfd: a descriptor of the caller's
+ * @number: out: its number in the initial namespace
  *
  * The caller has CAP_SYS_PTRACE in the initial user namespace, and with it over
  * every process, whatever namespace that lives in.
@@ -220,7 +246,7 @@ static struct mm_struct *ctx_mm_of_task(struct task_struct *task)
  * Return: the mm, to be given back by mmput(); ERR_PTR() of -EBADF (not a
  * pidfd), -ESRCH (gone, or without an address space), -EINTR.
  */
-struct mm_struct *uffdvram_ctx_mm_of_pidfd(int pidfd)
+struct mm_struct *uffdvram_ctx_mm_of_pidfd(int pidfd, pid_t *number)
 {
 	struct task_struct *task;
 	struct mm_struct *mm;
@@ -237,7 +263,63 @@ struct mm_struct *uffdvram_ctx_mm_of_pidfd(int pidfd)
 	put_pid(pid);
 	if (!task)
 		return ERR_PTR(-ESRCH);
+	*number = task_tgid_nr(task);
 	mm = ctx_mm_of_task(task);
 	put_task_struct(task);
 	return mm;
+}
+
+/**
+ * uffdvram_ctx_next() - the next context, by number
+ * @id: in: number of the last one, 0 to begin; out: number of this one
+ * @facts: out: what there is to tell of it
+ *
+ * Return: false after the last.
+ */
+bool uffdvram_ctx_next(u32 *id, struct uffdvram_ctx_facts *facts)
+{
+	struct uffdvram_ctx *ctx;
+	unsigned long index = *id;
+
+	xa_lock(&uffdvram_ctxs);
+	ctx = xa_find_after(&uffdvram_ctxs, &index, U32_MAX, XA_PRESENT);
+	if (ctx) {
+		facts->id = ctx->id;
+		facts->pid = ctx->events->pid;
+		facts->uid = ctx->user->uid;
+		facts->gone = !atomic_read(&ctx->umm->mm->mm_users);
+		facts->seq = READ_ONCE(ctx->events->seq);
+		facts->waiting = READ_ONCE(ctx->events->n);
+	}
+	xa_unlock(&uffdvram_ctxs);
+	*id = index;
+	return ctx;
+}
+
+/**
+ * uffdvram_ctx_range() - the next range of a context, by number
+ * @id: number of the context
+ * @range: in: number of the last range, 0 to begin; out: number of this one
+ *
+ * Return: the range with a reference; NULL after the last, or without the context.
+ */
+struct uffdvram_range *uffdvram_ctx_range(u32 id, u32 *range)
+{
+	struct uffdvram_range *r = NULL;
+	struct uffdvram_ctx *ctx;
+	unsigned long index = *range;
+
+	xa_lock(&uffdvram_ctxs);
+	ctx = xa_load(&uffdvram_ctxs, id);
+	if (ctx) {
+		/* Under its lock what is found has a reference of the list's. */
+		xa_lock(&ctx->ranges);
+		r = xa_find_after(&ctx->ranges, &index, U32_MAX, XA_PRESENT);
+		if (r)
+			kref_get(&r->ref);
+		xa_unlock(&ctx->ranges);
+	}
+	xa_unlock(&uffdvram_ctxs);
+	*range = index;
+	return r;
 }

@@ -11,6 +11,7 @@
 #include <linux/xarray.h>
 
 struct uffdvram_events;
+struct uffdvram_range;
 struct uffdvram_ucmd;
 struct uffdvram_user;
 struct uffdvram_watch;
@@ -39,6 +40,7 @@ struct uffdvram_mm {
 
 /**
  * struct uffdvram_ctx - one open file
+ * @id: its number
  * @umm: what it acts on
  * @link: among the contexts of @umm
  * @events: what it has to tell
@@ -46,6 +48,7 @@ struct uffdvram_mm {
  * @ranges: struct uffdvram_range by number; NULL while one is being made
  */
 struct uffdvram_ctx {
+	u32 id;
 	struct uffdvram_mm *umm;
 	struct list_head link;
 	struct uffdvram_events *events;
@@ -53,12 +56,33 @@ struct uffdvram_ctx {
 	struct xarray ranges;
 };
 
+/**
+ * struct uffdvram_ctx_facts - what is told of a context
+ * @id: its number
+ * @pid: the process whose memory it acts on, when it was made
+ * @uid: who opened it
+ * @gone: that memory is gone
+ * @seq: number of its last event
+ * @waiting: events that wait for a reader
+ */
+struct uffdvram_ctx_facts {
+	u32 id;
+	pid_t pid;
+	kuid_t uid;
+	bool gone;
+	u64 seq;
+	unsigned int waiting;
+};
+
 void uffdvram_mm_put(struct uffdvram_mm *umm);
 void uffdvram_mm_free(struct uffdvram_mm *umm);
 
-struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm);
+struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm, pid_t pid);
 void uffdvram_ctx_free(struct uffdvram_ctx *ctx);
 struct mm_struct *uffdvram_ctx_mmget(struct uffdvram_ctx *ctx);
-struct mm_struct *uffdvram_ctx_mm_of_pidfd(int pidfd);
+struct mm_struct *uffdvram_ctx_mm_of_pidfd(int pidfd, pid_t *number);
+
+bool uffdvram_ctx_next(u32 *id, struct uffdvram_ctx_facts *facts);
+struct uffdvram_range *uffdvram_ctx_range(u32 id, u32 *range);
 
 #endif /* _UFFDVRAM_CONTEXT_H */

@@ -7,18 +7,25 @@
 #include "inject.h"
 #include "object.h"
 
+void (*uffdvram_event_copy)(const struct uffdvram_events *q,
+			    const struct uffdvram_event *event);
+
 /**
  * uffdvram_events_new() - an empty queue
+ * @ctx: number of its context
+ * @pid: the process whose memory that acts on
  *
  * Return: the queue, with one reference; NULL without memory.
  */
-struct uffdvram_events *uffdvram_events_new(void)
+struct uffdvram_events *uffdvram_events_new(u32 ctx, pid_t pid)
 {
 	struct uffdvram_events *q = object_new(q);
 
 	if (!q)
 		return NULL;
 	kref_init(&q->ref);
+	q->ctx = ctx;
+	q->pid = pid;
 	spin_lock_init(&q->lock);
 	init_waitqueue_head(&q->wait);
 	return q;
@@ -40,23 +47,18 @@ static struct uffdvram_event *events_at(struct uffdvram_events *q, unsigned int 
 	return &q->ring[(q->first + i) % UFFDVRAM_EVENTS_MAX];
 }
 
-/*
- * Pages that come home one after the other make one event. Memory that goes is
- * told once: mremap() notifies of it twice.
- */
-static bool events_join(struct uffdvram_events *q,
+/* Memory that goes is told once: mremap() notifies of it twice. */
+static bool events_know(const struct uffdvram_event *last,
 			const struct uffdvram_event *event)
 {
-	struct uffdvram_event *last;
+	return event->type == UFFDVRAM_EVENT_RANGE_GONE &&
+	       last->addr == event->addr && last->len == event->len;
+}
 
-	if (!q->n)
-		return false;
-	last = events_at(q, q->n - 1);
-	if (last->type != event->type || last->cause != event->cause ||
-	    last->range != event->range)
-		return false;
-	if (event->type == UFFDVRAM_EVENT_RANGE_GONE)
-		return last->addr == event->addr && last->len == event->len;
+/* Pages that come home one after the other make one event. */
+static bool events_join(struct uffdvram_event *last,
+			const struct uffdvram_event *event)
+{
 	if (event->type != UFFDVRAM_EVENT_FAULT_BACK ||
 	    last->addr + last->len != event->addr)
 		return false;
@@ -64,23 +66,49 @@ static bool events_join(struct uffdvram_events *q,
 	return true;
 }
 
-static void events_push_locked(struct uffdvram_events *q,
-			       const struct uffdvram_event *event)
+/* The last event that waits, if it is of the same kind, about the same range. */
+static struct uffdvram_event *events_like(struct uffdvram_events *q,
+					  const struct uffdvram_event *event)
 {
-	struct uffdvram_event *slot;
+	struct uffdvram_event *last;
 
-	lockdep_assert_held(&q->lock);
-	if (events_join(q, event))
-		return;
+	if (!q->n)
+		return NULL;
+	last = events_at(q, q->n - 1);
+	if (last->type != event->type || last->cause != event->cause ||
+	    last->range != event->range)
+		return NULL;
+	return last;
+}
+
+static void events_add(struct uffdvram_events *q,
+		       const struct uffdvram_event *event)
+{
 	/* Nobody reads: the oldest is lost, and the gap in seq says so. */
 	if (q->n == UFFDVRAM_EVENTS_MAX) {
 		q->first = (q->first + 1) % UFFDVRAM_EVENTS_MAX;
 		q->n--;
 	}
-	slot = events_at(q, q->n++);
-	*slot = *event;
-	slot->seq = ++q->seq;
-	slot->time_ns = ktime_get_ns();
+	*events_at(q, q->n++) = *event;
+}
+
+static void events_push_locked(struct uffdvram_events *q,
+			       const struct uffdvram_event *event)
+{
+	struct uffdvram_event copy = *event;
+	struct uffdvram_event *last = events_like(q, event);
+
+	lockdep_assert_held(&q->lock);
+	if (last && events_know(last, event))
+		return;
+	copy.time_ns = ktime_get_ns();
+	if (last && events_join(last, event)) {
+		copy.seq = q->seq;
+	} else {
+		copy.seq = ++q->seq;
+		events_add(q, &copy);
+	}
+	uffdvram_event_copy(q, &copy);
 }
 
 /**

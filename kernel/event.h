@@ -19,6 +19,8 @@ struct file;
  * @lock: rank 8; protects all below
  * @seq: number of the last event
  * @mark: what uffdvram_event_push_once() was last given
+ * @ctx: number of the context
+ * @pid: the process whose memory that acts on
  * @first: index of the oldest event that waits
  * @n: how many wait
  * @wait: readers
@@ -29,13 +31,22 @@ struct uffdvram_events {
 	spinlock_t lock;	/* rank 8 */
 	u64 seq;
 	u64 mark;
+	u32 ctx;
+	pid_t pid;
 	unsigned int first;
 	unsigned int n;
 	wait_queue_head_t wait;
 	struct uffdvram_event ring[UFFDVRAM_EVENTS_MAX];
 };
 
-struct uffdvram_events *uffdvram_events_new(void);
+/*
+ * Whoever takes copies of the events of all contexts; set before there is one. Called
+ * in the order of a context's events, with its lock held: does not sleep.
+ */
+extern void (*uffdvram_event_copy)(const struct uffdvram_events *q,
+				   const struct uffdvram_event *event);
+
+struct uffdvram_events *uffdvram_events_new(u32 ctx, pid_t pid);
 void uffdvram_events_put(struct uffdvram_events *q);
 
 void uffdvram_event_push(struct uffdvram_events *q,

@@ -107,9 +107,9 @@ static void open_pid_finish(struct uffdvram_ucmd *ucmd, bool ok)
 }
 
 /* A file like one of the device's, for a context on @mm. */
-static struct file *open_pid_file(struct mm_struct *mm)
+static struct file *open_pid_file(struct mm_struct *mm, pid_t pid)
 {
-	struct uffdvram_ctx *ctx = uffdvram_ctx_new(mm);
+	struct uffdvram_ctx *ctx = uffdvram_ctx_new(mm, pid);
 	struct file *file;
 
 	if (IS_ERR(ctx))
@@ -126,6 +126,7 @@ static int uffdvram_ioctl_open_pid(struct uffdvram_ucmd *ucmd)
 	struct uffdvram_open_pid *arg = ucmd->cmd;
 	struct mm_struct *mm;
 	struct file *file;
+	pid_t pid;
 	int fd;
 
 	arg->fd = -1;
@@ -133,10 +134,10 @@ static int uffdvram_ioctl_open_pid(struct uffdvram_ucmd *ucmd)
 		return -EOPNOTSUPP;
 	if (!capable(CAP_SYS_PTRACE))
 		return -EPERM;
-	mm = uffdvram_ctx_mm_of_pidfd(arg->pidfd);
+	mm = uffdvram_ctx_mm_of_pidfd(arg->pidfd, &pid);
 	if (IS_ERR(mm))
 		return PTR_ERR(mm);
-	file = open_pid_file(mm);
+	file = open_pid_file(mm, pid);
 	mmput(mm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
@@ -230,7 +231,7 @@ static int ioctl_open(struct inode *inode, struct file *file)
 	/* A context acts on its opener's memory: a kernel thread has none. */
 	if (!current->mm)
 		return -ESRCH;
-	ctx = uffdvram_ctx_new(current->mm);
+	ctx = uffdvram_ctx_new(current->mm, task_tgid_nr(current));
 	if (IS_ERR(ctx))
 		return PTR_ERR(ctx);
 	file->private_data = ctx;

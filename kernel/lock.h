@@ -16,8 +16,12 @@
  *  7. uffdvram_slots.lock	spinlock, irqs off; the search for free slots
  *     uffdvram_vram.owners_lock	spinlock; ranges that use a pool
  *     uffdvram_mm.ctxs_lock	spinlock; contexts of an address space
+ *     uffdvram_ctxs		spinlock of an xarray; contexts by number, and within it
+ *     uffdvram_ctx.ranges	likewise; a context's ranges by number
  *  8. uffdvram_events.lock	spinlock; one context's events
  *  9. user_lock		spinlock, irqs off; the list of users
+ *     netlink_lock		spinlock; the order of messages. The core's own, of sockets,
+ *				come within it
  * 10. inject_lock		spinlock, irqs off; failures on request (test builds)
  *
  * A range is looked up under 4, referenced, and used without it.

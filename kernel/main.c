@@ -6,6 +6,8 @@
  * device-private struct pages of a pagemap of ours. Where to look:
  *
  *	ioctl	 dispatch			pool	 attach and detach VRAM
+ *	netlink	 events for administrators
+ *	netlink_dump  what there is, for them
  *	fault	 a CPU touches a page in VRAM	context	 one open file
  *	fault_huge  likewise, 2 MiB of them
  *	range	 known pieces of memory		move	 the MIGRATE ioctl
@@ -34,6 +36,7 @@
 #include "evict.h"
 #include "ioctl.h"
 #include "latency.h"
+#include "netlink.h"
 #include "object.h"
 #include "range.h"
 #include "user.h"
@@ -75,12 +78,17 @@ static int __init uffdvram_init(void)
 	ret = uffdvram_pci_init();
 	if (ret)
 		goto err_vram;
-	ret = misc_register(&uffdvram_misc);
+	ret = uffdvram_netlink_init();
 	if (ret)
 		goto err_pci;
+	ret = misc_register(&uffdvram_misc);
+	if (ret)
+		goto err_netlink;
 	uffdvram_debugfs_init();
 	return 0;
 
+err_netlink:
+	uffdvram_netlink_exit();
 err_pci:
 	uffdvram_pci_exit();
 err_vram:
@@ -94,6 +102,7 @@ static void __exit uffdvram_exit(void)
 {
 	uffdvram_debugfs_exit();
 	misc_deregister(&uffdvram_misc);
+	uffdvram_netlink_exit();
 	/* Idle pools are left at most: their windows need nobody's warning. */
 	uffdvram_pci_exit();
 	uffdvram_vram_exit();

@@ -44,7 +44,8 @@ struct query {
 	struct uffdvram_look look[UFFDVRAM_WALK_PAGES];
 };
 
-static u32 query_state(struct uffdvram_look look)
+/* enum uffdvram_state of a page that was looked at */
+u32 uffdvram_query_state(struct uffdvram_look look)
 {
 	switch ((enum uffdvram_entry)look.entry) {
 	case UFFDVRAM_ENTRY_ZERO:
@@ -114,13 +115,19 @@ static int query_add(struct query *q, u64 end, u32 state, u32 flags)
 	return 0;
 }
 
-/*
- * Looks at one step from @addr on. Returns where it ends; *@looked tells whether
- * q->look says what is there: else there is nothing.
+/**
+ * uffdvram_query_step() - look at one step
+ * @mm: address space, with a reference on its users
+ * @addr: first byte
+ * @end: how far to look at most
+ * @look: out: UFFDVRAM_WALK_PAGES, what each page is
+ * @looked: out: false: there is nothing, and @look says nothing
+ *
+ * Return: where the step ends; @addr if the task was killed.
  */
-static unsigned long query_step(struct query *q, struct mm_struct *mm,
-				unsigned long addr, unsigned long end,
-				bool *looked)
+unsigned long uffdvram_query_step(struct mm_struct *mm, unsigned long addr,
+				  unsigned long end, struct uffdvram_look *look,
+				  bool *looked)
 {
 	unsigned long next = min(end, ALIGN(addr + 1, PMD_SIZE));
 	struct vm_area_struct *vma;
@@ -136,7 +143,7 @@ static unsigned long query_step(struct query *q, struct mm_struct *mm,
 	} else {
 		next = min(next, vma->vm_end);
 		if (uffdvram_vma_is_ours(vma)) {
-			uffdvram_walk(vma, addr, next, q->look, NULL);
+			uffdvram_walk(vma, addr, next, look, NULL);
 			*looked = true;
 		}
 	}
@@ -156,14 +163,14 @@ static int query_run(struct query *q, struct mm_struct *mm)
 	while (addr < end && !q->full) {
 		if (signal_pending(current))
 			return -EINTR;
-		next = query_step(q, mm, addr, end, &looked);
+		next = uffdvram_query_step(mm, addr, end, q->look, &looked);
 		if (next == addr)
 			return -EINTR;
 		if (!looked)
 			ret = query_add(q, next, UFFDVRAM_STATE_OTHER, 0);
 		for (i = 0; looked && !ret && !q->full && addr < next; i++) {
 			addr += PAGE_SIZE;
-			ret = query_add(q, addr, query_state(q->look[i]),
+			ret = query_add(q, addr, uffdvram_query_state(q->look[i]),
 					q->look[i].huge ? UFFDVRAM_REGION_HUGE : 0);
 		}
 		if (ret)

@@ -11,9 +11,9 @@
  * uffdvram_range_move() takes to its pool and back. Accesses by the CPU bring
  * single pages back by themselves, at any time, with the right bytes.
  *
- * This header includes the others: <uffdvram/arm.h> (userfaultfd, and signals),
- * <uffdvram/cuda.h> (memory of an NVIDIA GPU) and <uffdvram/module.h> (is the module
- * there?).
+ * This header includes the others: <uffdvram/admin.h> (all processes, for
+ * administrators), <uffdvram/arm.h> (userfaultfd, and signals), <uffdvram/cuda.h>
+ * (memory of an NVIDIA GPU) and <uffdvram/module.h> (is the module there?).
  *
  * Conventions
  * -----------
@@ -531,6 +531,7 @@ const char *uffdvram_state_name(unsigned int state);
 }
 #endif
 
+#include <uffdvram/admin.h>
 #include <uffdvram/arm.h>
 #include <uffdvram/cuda.h>
 #include <uffdvram/module.h>

@@ -9,7 +9,7 @@
 int cmd_run(const struct cmd *cmds, size_t n, const char *of, struct session *s,
 	    int argc, char **argv)
 {
-	char names[128] = "";
+	char names[160] = "";
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -32,6 +32,7 @@ int cmd_main(struct session *s, int argc, char **argv)
 		{ "map", cmd_map },
 		{ "poison", cmd_poison },
 		{ "events", cmd_events },
+		{ "show", cmd_show },
 		{ "stats", cmd_stats },
 		{ "doctor", cmd_doctor },
 		{ "batch", cmd_batch },

@@ -15,6 +15,7 @@ int cmd_move(struct session *s, int argc, char **argv);
 int cmd_map(struct session *s, int argc, char **argv);
 int cmd_poison(struct session *s, int argc, char **argv);
 int cmd_events(struct session *s, int argc, char **argv);
+int cmd_show(struct session *s, int argc, char **argv);
 int cmd_stats(struct session *s, int argc, char **argv);
 int cmd_doctor(struct session *s, int argc, char **argv);
 int cmd_batch(struct session *s, int argc, char **argv);

@@ -11,14 +11,20 @@
 #include "json.h"
 #include "parse.h"
 
-static void event_json(const struct uffdvram_event *ev)
+/* @a: whose event it is, where those of all contexts are followed; else NULL */
+static void event_json(const struct uffdvram_event *ev, const struct uffdvram_admin_event *a)
 {
 	bool pressure = ev->type == UFFDVRAM_EVENT_POOL_PRESSURE;
 	bool trouble = ev->type == UFFDVRAM_EVENT_POOL_TROUBLE;
 	struct json j = { .out = stdout };
 
 	json_open(&j, NULL, '{');
-	json_u64(&j, "seq", ev->seq);
+	json_u64(&j, "seq", a ? a->seq : ev->seq);
+	if (a) {
+		json_u64(&j, "context", a->context);
+		json_u64(&j, "context_seq", ev->seq);
+		json_u64(&j, "pid", a->pid);
+	}
 	json_u64(&j, "time_ns", ev->time_ns);
 	json_str(&j, "event", uffdvram_event_name(ev->type));
 	json_u64(&j, pressure || trouble ? "pool" : "range", ev->range);
@@ -36,13 +42,16 @@ static void event_json(const struct uffdvram_event *ev)
 	json_close(&j, '}');
 }
 
-static void event_text(const struct uffdvram_event *ev)
+static void event_text(const struct uffdvram_event *ev, const struct uffdvram_admin_event *a)
 {
 	char size[FORMAT_MAX];
 
 	format_size(size, ev->len);
-	printf("%" PRIu64 ".%06u %s: ", (uint64_t)ev->time_ns / 1000000000,
-	       (unsigned int)(ev->time_ns % 1000000000 / 1000), uffdvram_event_name(ev->type));
+	printf("%" PRIu64 ".%06u ", (uint64_t)ev->time_ns / 1000000000,
+	       (unsigned int)(ev->time_ns % 1000000000 / 1000));
+	if (a)
+		printf("process %" PRIu32 " context %" PRIu32 " ", a->pid, a->context);
+	printf("%s: ", uffdvram_event_name(ev->type));
 	if (ev->type == UFFDVRAM_EVENT_POOL_PRESSURE)
 		printf("pool %" PRIu64 ", %s\n", (uint64_t)ev->range,
 		       ev->cause ? "full" : size);
@@ -58,19 +67,22 @@ static void event_text(const struct uffdvram_event *ev)
 		       ev->type == UFFDVRAM_EVENT_RANGE_GONE ? uffdvram_gone_name(ev->cause) : "");
 }
 
-/* Says so where the numbers have a gap: the module keeps only so many. */
 static void event_print(const struct session *s, const struct uffdvram_event *ev,
-			uint64_t *last)
+			const struct uffdvram_admin_event *a)
 {
-	if (*last && ev->seq != *last + 1)
-		fprintf(stderr, "uffdvramctl: events: %" PRIu64 " were lost: nobody read them in time\n",
-			(uint64_t)ev->seq - *last - 1);
-	*last = ev->seq;
 	if (s->json)
-		event_json(ev);
+		event_json(ev, a);
 	else
-		event_text(ev);
+		event_text(ev, a);
 	fflush(stdout);
+}
+
+/* The numbers have a gap: the module keeps only so many. */
+static void event_lost(uint64_t n)
+{
+	if (n)
+		fprintf(stderr, "uffdvramctl: events: %" PRIu64 " were lost: nobody read them in time\n",
+			n);
 }
 
 static int events_print(struct session *s, uint64_t n, int timeout_ms)
@@ -88,7 +100,9 @@ static int events_print(struct session *s, uint64_t n, int timeout_ms)
 			return CTL_OK;
 		if (ret)
 			return session_fail(s, "events", ret, "process %d", (int)s->pid);
-		event_print(s, &ev, &last);
+		event_lost(last ? ev.seq - last - 1 : 0);
+		last = ev.seq;
+		event_print(s, &ev, NULL);
 		n--;
 		/* Nothing comes after this one. */
 		if (ev.type == UFFDVRAM_EVENT_RANGE_GONE && ev.cause == UFFDVRAM_GONE_EXIT)
@@ -97,24 +111,59 @@ static int events_print(struct session *s, uint64_t n, int timeout_ms)
 	return CTL_OK;
 }
 
+static int all_print(const struct uffdvram_admin_event *ev, void *data)
+{
+	event_lost(ev->lost);
+	event_print(data, &ev->event, ev);
+	return 0;
+}
+
+/* Those of all contexts, as long as they come. */
+static int events_all(struct session *s, uint64_t n, int timeout_ms)
+{
+	struct uffdvram_admin *admin;
+	int ret = uffdvram_admin_open(&admin);
+
+	if (ret)
+		return session_fail(s, "show", ret, "netlink");
+	ret = uffdvram_admin_listen(admin, 0);
+	/* Who waits for this word can count on what happens from here on. */
+	if (!ret)
+		fprintf(stderr, "uffdvramctl: events: of all processes\n");
+	while (!ret && n--) {
+		do
+			ret = uffdvram_admin_events(admin, all_print, s, timeout_ms);
+		while (ret == -EINTR);
+	}
+	uffdvram_admin_close(admin);
+	if (ret && ret != -EAGAIN)
+		return session_fail(s, "show", ret, "netlink");
+	return CTL_OK;
+}
+
 int cmd_events(struct session *s, int argc, char **argv)
 {
 	uint64_t n = UINT64_MAX, nsec = 0;
 	int i, ret, timeout_ms = -1;
+	bool all = false;
 
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-j"))
 			s->json = true;
+		else if (!strcmp(argv[i], "--all"))
+			all = true;
 		else if (!strcmp(argv[i], "-n") && i + 1 < argc && !parse_size(argv[i + 1], &n))
 			i++;
 		else if (!strcmp(argv[i], "-t") && i + 1 < argc &&
 			 !parse_seconds(argv[i + 1], &nsec) && nsec / 1000000 <= INT_MAX)
 			timeout_ms = nsec / 1000000, i++;
 		else
-			return session_usage(s, "events: usage: events [-j] [-n N] [-t SECONDS]");
+			return session_usage(s, "events: usage: events [--all] [-j] [-n N] [-t SECONDS]");
 	}
+	if (all)
+		return events_all(s, n, timeout_ms);
 	if (!s->batch)
-		return session_usage(s, "events: they tell of the ranges of a batch: use batch");
+		return session_usage(s, "events: they tell of the ranges of a batch: use batch, or --all");
 	ret = session_ctx(s, "events");
 	return ret ?: events_print(s, n, timeout_ms);
 }

@@ -52,6 +52,8 @@ static const struct hint {
 	{ "move", ENODEV, "its range has no pool, or the pool is being detached" },
 	{ "move", EINVAL, "page aligned addresses are wanted" },
 	{ "events", EOPNOTSUPP, "this module has no events; see: info" },
+	{ "show", ENOENT, "is the module loaded? And not from another network namespace" },
+	{ "show", EPERM, "it takes CAP_NET_ADMIN in the initial user namespace" },
 	{ "stats", ENOENT, "is the module loaded, of this release, and debugfs mounted? "
 			   "mount -t debugfs none /sys/kernel/debug" },
 	{ "map", EINVAL, "page aligned addresses are wanted" },

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 240 */
+/*
+ * Netlink: copies of the events of all contexts, and gaps where some are lost.
+ */
+#include <kselftest_harness.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <uffdvram/uffdvram.h>
+#include "inject.h"
+#include "netlink_fixture.h"
+#include "util_mm.h"
+
+#define PAGES	64
+#define LEN	(PAGES * PAGE)
+#define GOT	1024
+
+/* Events as they came. */
+static struct {
+	struct uffdvram_admin_event e[GOT];
+	size_t n;
+} all;
+
+FIXTURE(events)
+{
+	struct uffdvram_admin *admin;
+	int fd;
+	uint32_t ctx, pool, range;
+	char *mem;
+};
+
+/* A pool that fills up soon, and a range that tells of faults. */
+FIXTURE_SETUP(events)
+{
+	struct uffdvram_range_register arg = { .size = sizeof(arg), .len = LEN,
+					       .flags = UFFDVRAM_RANGE_FAULT_EVENTS };
+
+	knobs_calm();
+	ASSERT_TRUE(uv_wait_slots(0));
+	ASSERT_EQ(0, uffdvram_admin_open(&self->admin));
+	self->fd = uv_open();
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_NONBLOCK));
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &self->pool));
+	self->ctx = context_of(self->admin, getpid());
+	self->mem = map_small(LEN);
+	arg.pool = self->pool;
+	arg.addr = ADDR(self->mem);
+	ASSERT_EQ(0, uv_ioctl(self->fd, UFFDVRAM_RANGE_REGISTER, &arg));
+	self->range = arg.range;
+	fill_pages(self->mem, LEN, 1);
+	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+	all.n = 0;
+}
+
+FIXTURE_TEARDOWN(events)
+{
+	uffdvram_admin_close(self->admin);
+	munmap(self->mem, LEN);
+	close(self->fd);
+	EXPECT_TRUE(uv_wait_slots(0));
+}
+
+static int take(const struct uffdvram_admin_event *event, void *data)
+{
+	(void)data;
+	if (all.n < GOT)
+		all.e[all.n++] = *event;
+	return 0;
+}
+
+/* Takes what is there. */
+static int take_all(struct uffdvram_admin *admin)
+{
+	int ret;
+
+	do
+		ret = uffdvram_admin_events(admin, take, NULL, 0);
+	while (!ret);
+	return ret;
+}
+
+/* An event for each of these pages: from the last to the first, so that no two join. */
+static void touch_down(char *mem, size_t pages)
+{
+	while (pages--)
+		*(volatile char *)(mem + pages * PAGE) ^= 1;
+}
+
+static bool same(const struct uffdvram_event *a, const struct uffdvram_event *b)
+{
+	return a->type == b->type && a->cause == b->cause && a->seq == b->seq &&
+	       a->range == b->range && a->addr == b->addr && a->len == b->len &&
+	       a->time_ns == b->time_ns;
+}
+
+/* What the context tells is what is sent, with a number of its own. */
+TEST_F(events, copies)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct uffdvram_event own[64];
+	ssize_t i, n;
+	char *more;
+
+	EXPECT_EQ(-1, uffdvram_admin_fd(self->admin));
+	EXPECT_EQ(-EINVAL, uffdvram_admin_events(self->admin, take, NULL, 0));
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	EXPECT_EQ(-EBUSY, uffdvram_admin_listen(self->admin, 0));
+	p.fd = uffdvram_admin_fd(self->admin);
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(-EAGAIN, uffdvram_admin_events(self->admin, take, NULL, 10));
+	touch_down(self->mem, 8);
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	/* Then pressure of the pool, and the end of memory. */
+	more = map_small(MIB(2));
+	ASSERT_EQ(0, uv_register(self->fd, more, MIB(2), self->pool, NULL));
+	uv_migrate(self->fd, more, MIB(2), 0, NULL);
+	munmap(more, MIB(2));
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	n = read(self->fd, own, sizeof(own)) / (ssize_t)sizeof(*own);
+	ASSERT_LE(10, n);
+	ASSERT_EQ(n, (ssize_t)all.n);
+	for (i = 0; i < n; i++) {
+		EXPECT_TRUE(same(&own[i], &all.e[i].event));
+		EXPECT_EQ(self->ctx, all.e[i].context);
+		EXPECT_EQ(getpid(), all.e[i].pid);
+		EXPECT_EQ(all.e[0].seq + i, all.e[i].seq);
+		EXPECT_EQ(0, all.e[i].lost);
+	}
+	EXPECT_EQ(UFFDVRAM_EVENT_FAULT_BACK, own[0].type);
+	EXPECT_EQ(UFFDVRAM_EVENT_RANGE_GONE, own[n - 1].type);
+}
+
+/* Where the context has one event of pages that follow each other, there are pieces. */
+TEST_F(events, pieces)
+{
+	struct uffdvram_event own;
+	size_t i;
+
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	for (i = 0; i < 8; i++)
+		*(volatile char *)(self->mem + i * PAGE) ^= 1;
+	ASSERT_EQ(sizeof(own), read(self->fd, &own, sizeof(own)));
+	EXPECT_EQ(8 * PAGE, own.len);
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	ASSERT_EQ(8, all.n);
+	for (i = 0; i < 8; i++) {
+		EXPECT_EQ(own.seq, all.e[i].event.seq);
+		EXPECT_EQ(ADDR(self->mem) + i * PAGE, all.e[i].event.addr);
+		EXPECT_EQ(PAGE, all.e[i].event.len);
+		EXPECT_EQ(all.e[0].seq + i, all.e[i].seq);
+	}
+}
+
+/* All events since the first that was got are got or told to be lost. */
+TEST_F(events, lost_in_the_socket)
+{
+	uint64_t lost = 0;
+	size_t i;
+	int round;
+
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 2304));
+	touch_down(self->mem, 1);
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	ASSERT_EQ(1, all.n);
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+		touch_down(self->mem, PAGES);
+		EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	}
+	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+	touch_down(self->mem, 1);
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	for (i = 1; i < all.n; i++) {
+		lost += all.e[i].lost;
+		EXPECT_EQ(all.e[i - 1].seq + all.e[i].lost + 1, all.e[i].seq);
+		/* The context's own numbers have the same gap. */
+		EXPECT_EQ(all.e[i - 1].event.seq + all.e[i].lost + 1, all.e[i].event.seq);
+	}
+	EXPECT_LT(PAGES, lost);
+	EXPECT_EQ(3 * PAGES + 2, lost + all.n);
+}
+
+/* Without memory for a message there is a gap, and nothing else. */
+TEST_F(events, lost_without_memory)
+{
+	struct inject in;
+
+	ASSERT_TRUE(inject_open(&in, false));
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	touch_down(self->mem, 1);
+	inject_arm(&in, 1, "alloc");
+	munmap(self->mem + 2 * PAGE, PAGE);
+	EXPECT_TRUE(inject_disarm(&in));
+	munmap(self->mem + 4 * PAGE, PAGE);
+	inject_close(&in);
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	ASSERT_EQ(2, all.n);
+	EXPECT_EQ(1, all.e[1].lost);
+	EXPECT_EQ(UFFDVRAM_EVENT_RANGE_GONE, all.e[1].event.type);
+	EXPECT_EQ(ADDR(self->mem) + 4 * PAGE, all.e[1].event.addr);
+}
+
+/* Threads whose events are sent at once. */
+static void *toucher(void *arg)
+{
+	int fd = *(int *)arg, i;
+	struct uffdvram_range_register reg = { .size = sizeof(reg), .len = 8 * PAGE,
+					       .flags = UFFDVRAM_RANGE_FAULT_EVENTS };
+	char *mem = map_small(8 * PAGE);
+	struct uffdvram_info info;
+
+	uv_info(fd, &info);
+	reg.pool = info.pool;
+	reg.addr = ADDR(mem);
+	uv_ioctl(fd, UFFDVRAM_RANGE_REGISTER, &reg);
+	for (i = 0; i < 20; i++) {
+		fill_pages(mem, 8 * PAGE, 1);
+		uv_migrate(fd, mem, 8 * PAGE, 0, NULL);
+		touch_down(mem, 8);
+	}
+	munmap(mem, 8 * PAGE);
+	return NULL;
+}
+
+TEST_F(events, in_order)
+{
+	int fds[4] = { self->fd, self->fd, self->fd, self->fd };
+	size_t i;
+
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 1 << 20));
+	ASSERT_EQ(0, threads_run(4, toucher, fds, sizeof(*fds)));
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	ASSERT_LT(100, all.n);
+	for (i = 1; i < all.n; i++) {
+		EXPECT_EQ(all.e[i - 1].seq + 1, all.e[i].seq);
+		EXPECT_LE(all.e[i - 1].event.seq, all.e[i].event.seq);
+	}
+}
+
+static int listen_elsewhere(int fd, void *arg)
+{
+	uint64_t word;
+	char buf[256];
+	int nl;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return 100;
+	nl = request_socket();
+	/* Whether or not it may join a group of that number there. */
+	setsockopt(nl, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, arg, sizeof(uint32_t));
+	child_tell(fd, 1);
+	if (!child_hear(fd, &word))
+		return 101;
+	return recv(nl, buf, sizeof(buf), MSG_DONTWAIT) != -1 || errno != EAGAIN;
+}
+
+TEST_F(events, stay_in_their_namespace)
+{
+	struct child child;
+	uint32_t group;
+	uint64_t word;
+
+	request_family(&group);
+	child = child_start(listen_elsewhere, &group);
+	ASSERT_TRUE(child_hear(child.fd, &word));
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	touch_down(self->mem, 8);
+	child_tell(child.fd, 1);
+	EXPECT_EQ(0, child_end(&child));
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	EXPECT_EQ(8, all.n);
+}
+
+static char out[8192];
+
+/* What a line of shell says, in out. */
+static int run(const char *line)
+{
+	FILE *f = popen(line, "r");
+	size_t n;
+
+	if (!f)
+		give_up("popen");
+	n = fread(out, 1, sizeof(out) - 1, f);
+	out[n] = '\0';
+	return pclose(f);
+}
+
+TEST_F(events, command)
+{
+	char want[160];
+
+	ASSERT_EQ(0, run("uffdvramctl -j show ranges"));
+	snprintf(want, sizeof(want), "{\"context\":%u,\"range\":%u,\"addr\":\"0x%lx\",\"len\":%lu,"
+		 "\"pool\":%u,\"slots\":%d,\"linear\":false,\"node\":false,\"fault_events\":true}",
+		 self->ctx, self->range, (unsigned long)self->mem, LEN, self->pool, PAGES);
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	ASSERT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_REPLACE, self->mem, PAGE, NULL));
+	snprintf(want, sizeof(want), "uffdvramctl show poison %u", self->ctx);
+	ASSERT_EQ(0, run(want));
+	snprintf(want, sizeof(want), "context %u range %u: 0x%lx+4K\n", self->ctx, self->range,
+		 (unsigned long)self->mem);
+	EXPECT_STREQ(want, out);
+	ASSERT_EQ(0, run("uffdvramctl show contexts"));
+	snprintf(want, sizeof(want), "context %u: process %d, user 0, ", self->ctx, getpid());
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	ASSERT_EQ(0, run("uffdvramctl -j show pools"));
+	snprintf(want, sizeof(want), "\"bytes\":%zu,\"slots\":512,\"used\":%d,", MIB(2), PAGES - 1);
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	EXPECT_EQ(2 << 8, run("uffdvramctl show pools 3 2>&1"));
+	EXPECT_EQ(2 << 8, run("uffdvramctl show nothing 2>&1"));
+}
+
+static void *touch_later(void *arg)
+{
+	sleep_ms(sanitizers() ? 8000 : 2000);
+	touch_down(arg, 2);
+	return NULL;
+}
+
+TEST_F(events, command_follows)
+{
+	pthread_t thread;
+	char want[160];
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, touch_later, self->mem));
+	ASSERT_EQ(0, run("uffdvramctl events --all -j -n 2 -t 60"));
+	pthread_join(thread, NULL);
+	snprintf(want, sizeof(want), "\"context\":%u,\"context_seq\":1,\"pid\":%d,\"time_ns\":",
+		 self->ctx, getpid());
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	snprintf(want, sizeof(want), "\"event\":\"fault_back\",\"range\":%u,\"addr\":\"0x%lx\","
+		 "\"len\":4096}\n", self->range, (unsigned long)self->mem + PAGE);
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+}
+
+TEST_HARNESS_MAIN
