@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* BACKENDS: pci nvidia */
 /*
  * Poison through the library: marks, who waits for a page, lists, and their way to
  * another range.

@@ -220,13 +220,16 @@ TEST_F_TIMEOUT(vmm, saved_image_shared_pool, 1100)
 	close(fd);
 }
 
-/* VRAM that cannot be read: the vCPU gets SIGBUS, and the VMM knows which page. */
+/*
+ * VRAM that cannot be read: the vCPU gets SIGBUS, and the VMM knows which page. What a
+ * guest makes of it is the subject of guest_mce.c.
+ */
 TEST_F_TIMEOUT(vmm, lost_page, 1100)
 {
 	struct vmm v;
 
 	ASSERT_EQ(0, vmm_start(&v, ARGV("--kernel", KERNEL, "--initrd", INITRD, "--mem", "128",
-					"--append", GUEST_APPEND MANY_PASSES)));
+					"--lost", "stop", "--append", GUEST_APPEND MANY_PASSES)));
 	while (!v.guest.passes)
 		ASSERT_TRUE(vmm_line(&v));
 	uv_knob_set("fail_to_ram", "1");
@@ -253,7 +256,7 @@ TEST_F_TIMEOUT(vmm, image_ends, 1100)
 	ASSERT_EQ(0, stat(INITRD, &initrd));
 	cut = (MEM - initrd.st_size) / PAGE * PAGE;
 	ASSERT_EQ(0, save_image("2"));
-	ASSERT_EQ(0, vmm_start(&v, ARGV("--image", IMAGE, "--vram", "0")));
+	ASSERT_EQ(0, vmm_start(&v, ARGV("--image", IMAGE, "--vram", "0", "--lost", "stop")));
 	ASSERT_TRUE(vmm_line(&v));
 	ASSERT_EQ(0, truncate(IMAGE, cut));
 	EXPECT_EQ(1, vmm_end(&v));
@@ -282,6 +285,7 @@ TEST_F(vmm, wrong_files)
 		{ ARGV("--image", IMAGE), "image: cut off: 104857600 of" },
 		{ ARGV("--kernel", KERNEL, "--initrd", INITRD, "--pool", "4000000"),
 		  "pool 4000000" },
+		{ ARGV("--kernel", KERNEL, "--initrd", INITRD, "--lost", "no"), "--lost no: " },
 		{ ARGV("--kernel", KERNEL, "--initrd", INITRD, "--pool", "1x"), "--pool 1x: " },
 	};
 	struct vmm v;

@@ -67,6 +67,7 @@ static void set_cpuid(struct vcpu *cpu)
 			break;
 		}
 	}
+	mce_cpuid(cpu, cpuid);
 	cpu_ioctl(cpu->fd, KVM_SET_CPUID2, cpuid, "KVM_SET_CPUID2");
 	free(cpuid);
 }
@@ -124,6 +125,7 @@ void vcpu_create(struct vcpu *cpu, struct ram *ram)
 	if (cpu->run == MAP_FAILED)
 		fail(EXIT_SETUP, "mmap of the vCPU: %s", strerror(errno));
 	set_cpuid(cpu);
+	mce_setup(cpu);
 	set_registers(cpu);
 }
 
@@ -196,18 +198,36 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 		bus_lost = 1;
 }
 
-/* A VMM for more than show would give the guest a machine check here. */
-static int say_lost(struct ram *ram)
+static void say_lost(struct ram *ram, const char *then)
 {
 	struct uffdvram_residency res = { .size = sizeof(res) };
 	int ret = uffdvram_range_query(ram->range, bus.off, bus.len, &res, NULL);
 	bool poison = !ret && res.count[UFFDVRAM_STATE_POISON] == bus.len / PAGE_BYTES;
 
-	/* The range begins where the guest's memory does. */
-	fprintf(stderr, "vramvmm: guest memory at 0x%llx+0x%llx is lost: %s (now %s): stopped\n",
+	fprintf(stderr, "vramvmm: guest memory at 0x%llx+0x%llx is lost: %s (now %s): %s\n",
 		(unsigned long long)bus.off, (unsigned long long)bus.len,
-		uffdvram_sigbus_name(bus.kind), poison ? "poison" : "not poison");
-	return EXIT_STOPPED;
+		uffdvram_sigbus_name(bus.kind), poison ? "poison" : "not poison", then);
+}
+
+/*
+ * KVM_RUN ended at a page that is gone. False: the guest cannot go on. Only poison is
+ * gone for good; what was refused for another reason is no fault of the memory's.
+ */
+static bool take_loss(struct vcpu *cpu, struct ram *ram)
+{
+	int ret;
+
+	bus_lost = 0;
+	if (cpu->stop_at_loss || bus.kind != UFFDVRAM_SIGBUS_POISON) {
+		say_lost(ram, "stopped");
+		return false;
+	}
+	say_lost(ram, "machine check");
+	/* The range begins where the guest's memory does. */
+	ret = mce_inject(cpu, bus.off, bus.len);
+	if (ret)
+		fprintf(stderr, "vramvmm: KVM_X86_SET_MCE: %s\n", strerror(-ret));
+	return !ret;
 }
 
 int vcpu_run(struct vcpu *cpu, struct ram *ram)
@@ -217,14 +237,14 @@ int vcpu_run(struct vcpu *cpu, struct ram *ram)
 	bus_ctx = ram->ctx;
 	sigaction(SIGBUS, &action, NULL);
 	for (;;) {
-		int ret = ioctl(cpu->fd, KVM_RUN, 0);
+		int err = ioctl(cpu->fd, KVM_RUN, 0) ? errno : 0;
 
-		if (bus_lost)
-			return say_lost(ram);
-		if (ret) {
-			if (errno == EINTR)
+		if (bus_lost && !take_loss(cpu, ram))
+			return EXIT_STOPPED;
+		if (err) {
+			if (err == EINTR)
 				continue;
-			fprintf(stderr, "vramvmm: KVM_RUN: %s\n", strerror(errno));
+			fprintf(stderr, "vramvmm: KVM_RUN: %s\n", strerror(err));
 			return EXIT_STOPPED;
 		}
 		switch (cpu->run->exit_reason) {

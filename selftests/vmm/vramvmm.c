@@ -21,9 +21,10 @@ static const char usage[] =
 	"  --mem MIB         memory (default 256)\n"
 	"  --pool N|own      number of a shared pool, or a simulated one (default)\n"
 	"  --vram PERCENT    share of the memory that is moved to VRAM (default 50)\n"
+	"  --lost mce|stop   at memory that is lost: a machine check (default), or the end\n"
 	"  --save-image FILE write the memory as it is before the start, and exit\n";
 
-enum { KERNEL, INITRD, APPEND, IMAGE, SAVE, MEM, POOL, VRAM, OPTIONS };
+enum { KERNEL, INITRD, APPEND, IMAGE, SAVE, MEM, POOL, VRAM, LOST, OPTIONS };
 
 static const struct option words[] = {
 	{ "kernel", required_argument, NULL, KERNEL },
@@ -34,11 +35,12 @@ static const struct option words[] = {
 	{ "mem", required_argument, NULL, MEM },
 	{ "pool", required_argument, NULL, POOL },
 	{ "vram", required_argument, NULL, VRAM },
+	{ "lost", required_argument, NULL, LOST },
 	{ }
 };
 
 /* What was given, or else the default. */
-static const char *options[OPTIONS] = { [POOL] = "own", [VRAM] = "50" };
+static const char *options[OPTIONS] = { [POOL] = "own", [VRAM] = "50", [LOST] = "mce" };
 
 void fail(int status, const char *fmt, ...)
 {
@@ -135,6 +137,9 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(argc, argv);
 	mon.percent = number(VRAM, 0, 100);
+	cpu.stop_at_loss = !strcmp(options[LOST], "stop");
+	if (!cpu.stop_at_loss && strcmp(options[LOST], "mce"))
+		fail(EXIT_SETUP, "--lost %s: neither mce nor stop", options[LOST]);
 	pool = strcmp(options[POOL], "own") ? number(POOL, 1, UINT32_MAX) : 0;
 	get_image(&img);
 	ram_create(&ram, img.bytes, pool);

@@ -6,6 +6,7 @@
  *	ram.c		the guest's memory: a range, armed with userfaultfd
  *	monitor.c	two threads: one supplies pages, one moves them to VRAM
  *	vcpu.c		KVM: the virtual CPU, and SIGBUS when a page is lost
+ *	mce.c		what the guest is told then: a machine check
  *	serial.c	the guest's serial port
  *	vramvmm.c	options, start, figures at the end
  */
@@ -122,15 +123,37 @@ void monitor_stop(struct monitor *mon);
 
 /* vcpu.c */
 
+/**
+ * struct vcpu - the virtual CPU and its machine
+ * @stop_at_loss: end where memory is lost; else the guest gets a machine check
+ * @amd: its machine checks are of AMD's kind
+ */
 struct vcpu {
 	int kvm, vm, fd;
 	struct kvm_run *run;
 	struct serial serial;
+	bool stop_at_loss, amd;
 };
 
 /* vcpu_create - a virtual machine with this memory */
 void vcpu_create(struct vcpu *cpu, struct ram *ram);
 /* vcpu_run - until the guest ends; returns the exit status */
 int vcpu_run(struct vcpu *cpu, struct ram *ram);
+
+/* mce.c */
+
+struct kvm_cpuid2;
+
+/* mce_cpuid - have the guest know what it can survive; says which kind of CPU it is */
+void mce_cpuid(struct vcpu *cpu, struct kvm_cpuid2 *cpuid);
+/* mce_setup - of a virtual CPU that knows what it is */
+void mce_setup(struct vcpu *cpu);
+/**
+ * mce_inject - these bytes are lost, and the instruction to come needs them
+ *
+ * Return: 0 or -errno. A guest that takes no machine checks yet, or is in the middle
+ * of one, crashes, as a real one does.
+ */
+int mce_inject(struct vcpu *cpu, uint64_t gpa, uint64_t len);
 
 #endif
