@@ -42,6 +42,8 @@ FIXTURE_SETUP(mm)
 	ASSERT_LE(0, self->fd);
 	if (huge && !huge_in_vram(self->fd))
 		SKIP(return, "this kernel has no device folios of 2 MiB");
+	/* Faults bring home what is mapped as one, over slow backends, too. */
+	uv_fault_bytes = huge ? HUGE : 0;
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(16), 0, &self->pool));
 	self->mem = huge ? map_filled(self->fd, LEN, 1) : map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
