@@ -282,11 +282,8 @@ static bool in_may_be_huge(const struct uffdvram_migrate_step *s)
 /* Takes a block for all of the step: false: there is none, or its own is not free. */
 static bool in_take_block(struct uffdvram_migrate_step *s)
 {
-	unsigned int i;
 	bool got;
 
-	for (i = 0; i < s->npages; i++)
-		s->slots[i] = UFFDVRAM_NO_SLOT;
 	if (s->to.linear) {
 		s->slots[0] = uffdvram_step_slot(s, 0);
 		got = uffdvram_vram_alloc_block_at(s->to.v, s->to.owner, s->slots[0]);
@@ -317,14 +314,14 @@ static void in_give_back(struct uffdvram_migrate_step *s)
 {
 	unsigned int i;
 
-	for (i = 0; i < s->npages; i++) {
-		if (s->slots[i] == UFFDVRAM_NO_SLOT)
-			continue;
-		if (s->huge)
-			uffdvram_vram_free_block(s->to.v, s->slots[i]);
-		else
-			uffdvram_vram_free(s->to.v, s->slots[i]);
+	if (s->huge) {
+		if (s->slots[0] != UFFDVRAM_NO_SLOT)
+			uffdvram_vram_free_block(s->to.v, s->slots[0]);
+		return;
 	}
+	for (i = 0; i < s->npages; i++)
+		if (s->slots[i] != UFFDVRAM_NO_SLOT)
+			uffdvram_vram_free(s->to.v, s->slots[i]);
 }
 
 static void in_round(struct uffdvram_migrate_step *s)
@@ -359,22 +356,29 @@ static void in_round(struct uffdvram_migrate_step *s)
  *
  * Not where userfaultfd tells of every access: that would be one, and we would wait
  * for an answer, perhaps the caller's own.
+ *
+ * Return: true if nothing was to do: the look that showed it is as good as another one,
+ * since mmap_lock has been held all the time.
  */
-static void in_unshare(struct uffdvram_migrate_step *s)
+static bool in_unshare(struct uffdvram_migrate_step *s)
 {
 	bool unlocked = false, remote = s->mm != current->mm;
 	unsigned int flags = FAULT_FLAG_UNSHARE | (remote ? FAULT_FLAG_REMOTE : 0);
+	bool shared = false;
 	unsigned int i;
 
 	if (uffdvram_uffd_hides(s->vma))
-		return;
+		return false;
 	uffdvram_step_look(s, fate_in);
-	for (i = 0; i < s->npages && !unlocked; i++)
-		if (s->look[i].entry == UFFDVRAM_ENTRY_SHARED)
-			/* Whatever goes wrong, the page just stays shared. */
-			may_fail(core, -ENOMEM,
-				 fixup_user_fault(s->mm, uffdvram_step_addr(s, i),
-						  flags, &unlocked));
+	for (i = 0; i < s->npages && !unlocked; i++) {
+		if (s->look[i].entry != UFFDVRAM_ENTRY_SHARED)
+			continue;
+		shared = true;
+		/* Whatever goes wrong, the page just stays shared. */
+		may_fail(core, -ENOMEM,
+			 fixup_user_fault(s->mm, uffdvram_step_addr(s, i), flags, &unlocked));
+	}
+	return !shared;
 }
 
 /* A page that lives in another slot than its own has not arrived. */
@@ -388,14 +392,18 @@ static void in_judge_places(struct uffdvram_migrate_step *s)
 			s->fate[i] = UFFDVRAM_STAY_SLOT_BUSY;
 }
 
-/* False: nothing was done yet, and others have to be locked out. */
-static bool in_rounds(struct uffdvram_migrate_step *s)
+/*
+ * Whoever has looked already need not do it again. False: nothing was done yet, and
+ * others have to be locked out.
+ */
+static bool in_rounds(struct uffdvram_migrate_step *s, bool looked)
 {
 	unsigned int round;
 	bool wanted;
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
-		uffdvram_step_look(s, fate_in);
+		if (round || !looked)
+			uffdvram_step_look(s, fate_in);
 		wanted = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) ||
 			 uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
 		if (wanted && uffdvram_step_needs_lock(s)) {
@@ -432,7 +440,7 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			unsigned long start, unsigned long end)
 {
 	u64 since = uffdvram_latency_now();
-	bool usable;
+	bool usable, looked = false;
 
 	s->mm = mm;
 	s->to = *to;
@@ -440,14 +448,15 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 		return -EINTR;
 	usable = uffdvram_step_begin(s, start, end);
 	if (usable) {
-		in_unshare(s);
-		usable = uffdvram_step_begin(s, start, end);
+		looked = in_unshare(s);
+		if (!looked)
+			usable = uffdvram_step_begin(s, start, end);
 	}
-	if (usable && ((s->vma->vm_flags & VM_MERGEABLE) || !in_rounds(s))) {
+	if (usable && ((s->vma->vm_flags & VM_MERGEABLE) || !in_rounds(s, looked))) {
 		if (uffdvram_step_lock_out(s, start, end, &usable))
 			return -EINTR;
 		if (usable)
-			in_rounds(s);
+			in_rounds(s, false);
 	}
 	uffdvram_step_unlock(s);
 	uffdvram_step_tell(s, false, since);

@@ -22,6 +22,11 @@ static void move_account(struct uffdvram_migrate *arg,
 	unsigned int i;
 	u8 fate;
 
+	if (uffdvram_migrate_count(s, UFFDVRAM_DID_MOVE) == n) {
+		arg->moved += n;
+		arg->done += (u64)n << PAGE_SHIFT;
+		return;
+	}
 	for (i = 0; i < n; i++) {
 		fate = uffdvram_migrate_fate(s, i);
 		if (fate == UFFDVRAM_DID_MOVE) {

@@ -400,6 +400,38 @@ bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot)
 	return atomic_long_dec_and_test(&s->used);
 }
 
+/* Returns how many went; the others are in quarantine. */
+static unsigned int block_release_each(struct uffdvram_slots *s, unsigned long slot)
+{
+	unsigned int i, freed = 0;
+
+	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++) {
+		if (!slot_release(s, slot + i))
+			continue;
+		clear_bit_unlock(slot + i, s->taken);
+		freed++;
+	}
+	return freed;
+}
+
+/*
+ * Likewise where none is lost: nobody can lose a slot that nobody uses. The words of a
+ * block have no bits of others, who change none while all of them are set.
+ */
+static void block_release(struct uffdvram_slots *s, unsigned long slot)
+{
+	unsigned long *word = s->taken + BIT_WORD(slot);
+	unsigned int i;
+
+	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++) {
+		WRITE_ONCE(s->owner[slot + i], NULL);
+		atomic_set(&s->state[slot + i], 0);
+	}
+	for (i = 0; i < BITS_TO_LONGS(UFFDVRAM_BLOCK_SLOTS); i++)
+		/* As clear_bit_unlock(): who takes the slot comes after us. */
+		smp_store_release(&word[i], 0);
+}
+
 /**
  * uffdvram_slots_free_block() - give a whole block back
  * @s: the slots
@@ -411,14 +443,12 @@ bool uffdvram_slots_free(struct uffdvram_slots *s, unsigned long slot)
  */
 bool uffdvram_slots_free_block(struct uffdvram_slots *s, unsigned long slot)
 {
-	unsigned int i, freed = 0;
+	unsigned int freed = UFFDVRAM_BLOCK_SLOTS;
 
-	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++) {
-		if (!slot_release(s, slot + i))
-			continue;
-		clear_bit_unlock(slot + i, s->taken);
-		freed++;
-	}
+	if (atomic_long_read(&s->lost))
+		freed = block_release_each(s, slot);
+	else
+		block_release(s, slot);
 	block_drain(s, slot, freed);
 	uffdvram_stat_add(slots_freed, UFFDVRAM_BLOCK_SLOTS);
 	return atomic_long_sub_and_test(UFFDVRAM_BLOCK_SLOTS, &s->used);

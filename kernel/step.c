@@ -34,27 +34,47 @@ u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
 	return s->fate[page];
 }
 
+/* Whether all pages of the step are at the fate of the first. That is quick to see. */
+static bool step_is_uniform(const struct uffdvram_migrate_step *s)
+{
+	return !memchr_inv(s->fate, s->fate[0], s->npages);
+}
+
 /* How many pages of the last step are at one fate. */
 unsigned int uffdvram_migrate_count(const struct uffdvram_migrate_step *s, u8 fate)
 {
 	unsigned int i, n = 0;
 
+	if (step_is_uniform(s))
+		return s->fate[0] == fate ? s->npages : 0;
 	for (i = 0; i < s->npages; i++)
 		n += s->fate[i] == fate;
 	return n;
 }
 
-/* Looks at all pages that are not settled, and says what to do with them. */
+/*
+ * Looks at all pages that are not settled, and says what to do with them. Most look as
+ * the one before.
+ */
 void uffdvram_step_look(struct uffdvram_migrate_step *s,
 			uffdvram_step_judge judge)
 {
+	struct uffdvram_look last = {};
+	u8 fate = UFFDVRAM_FATE_OPEN;
 	unsigned int i;
 
 	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages),
 		      s->look, NULL);
-	for (i = 0; i < s->npages; i++)
-		if (s->fate[i] == UFFDVRAM_FATE_OPEN)
-			s->fate[i] = judge(s, s->look[i]);
+	for (i = 0; i < s->npages; i++) {
+		if (s->fate[i] != UFFDVRAM_FATE_OPEN)
+			continue;
+		if (fate == UFFDVRAM_FATE_OPEN ||
+		    memcmp(&s->look[i], &last, sizeof(last))) {
+			last = s->look[i];
+			fate = judge(s, last);
+		}
+		s->fate[i] = fate;
+	}
 }
 
 /*
@@ -111,7 +131,9 @@ bool uffdvram_step_needs_lock(const struct uffdvram_migrate_step *s)
 {
 	unsigned int i;
 
-	for (i = 0; UFFDVRAM_LARGE_FOLIOS_MOVE && !s->write && i < s->npages; i++)
+	if (!UFFDVRAM_LARGE_FOLIOS_MOVE || s->write || s->look[0].whole)
+		return false;
+	for (i = 0; i < s->npages; i++)
 		if (s->look[i].large && !s->look[i].huge)
 			return true;
 	return false;
@@ -135,7 +157,8 @@ int uffdvram_step_lock_out(struct uffdvram_migrate_step *s, unsigned long start,
 
 /*
  * The next piece to give to the core: from the first page that is wanted, at
- * *@from or later, to the last one before a page of KSM's. False if none is.
+ * *@from or later, to the last one before a page of KSM's. False if none is. What moves as
+ * one folio is one piece: there, all pages are wanted, and none is KSM's.
  */
 bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 			      unsigned int *from, struct migrate_vma *args,
@@ -146,8 +169,8 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 	for (first = *from; first < s->npages; first++)
 		if (uffdvram_fate_wanted(s->fate[first]))
 			break;
-	last = first;
-	for (i = first; i < s->npages; i++) {
+	last = s->huge ? s->npages : first;
+	for (i = last; i < s->npages; i++) {
 		if (s->look[i].entry == UFFDVRAM_ENTRY_KSM)
 			break;
 		if (uffdvram_fate_wanted(s->fate[i]))
@@ -169,15 +192,8 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 /* Whether one entry of 2 MiB maps the step, or nothing yet, and all may move as one. */
 bool uffdvram_step_is_whole(const struct uffdvram_migrate_step *s)
 {
-	unsigned int i;
-
-	if (!UFFDVRAM_HUGE_FOLIOS || s->small || s->npages < UFFDVRAM_STEP_PAGES ||
-	    !s->look[0].whole)
-		return false;
-	for (i = 1; i < s->npages; i++)
-		if (s->fate[i] != s->fate[0])
-			return false;
-	return uffdvram_fate_wanted(s->fate[0]);
+	return UFFDVRAM_HUGE_FOLIOS && !s->small && s->npages == UFFDVRAM_STEP_PAGES &&
+	       s->look[0].whole && uffdvram_fate_wanted(s->fate[0]) && step_is_uniform(s);
 }
 
 void uffdvram_step_settle_all(struct uffdvram_migrate_step *s, u8 fate)
@@ -215,6 +231,8 @@ bool uffdvram_step_reopen(struct uffdvram_migrate_step *s)
 	bool open = false;
 	unsigned int i;
 
+	if (s->fate[0] == UFFDVRAM_DID_MOVE && step_is_uniform(s))
+		return false;
 	for (i = 0; i < s->npages; i++) {
 		if (uffdvram_fate_wanted(s->fate[i])) {
 			s->fate[i] = UFFDVRAM_FATE_OPEN;
@@ -233,6 +251,8 @@ void uffdvram_step_give_up(struct uffdvram_migrate_step *s)
 {
 	unsigned int i;
 
+	if (s->fate[0] == UFFDVRAM_DID_MOVE && step_is_uniform(s))
+		return;
 	for (i = 0; i < s->npages; i++) {
 		if (s->fate[i] != UFFDVRAM_FATE_OPEN &&
 		    !uffdvram_fate_wanted(s->fate[i]))

@@ -169,10 +169,12 @@ static void walk_pmd(pmd_t pmd, unsigned long start, unsigned long n,
 	struct page *device = pmd_device_page(pmd), *page;
 	unsigned long i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		look[i] = with;
-		if (!device)
-			continue;
+	/* All of them alike, if no page of the pool is lost. */
+	if (!device || (!pages && !atomic_long_read(&uffdvram_vram_of(device)->slots.lost)))
+		return;
+	for (i = 0; i < n; i++) {
 		page = device + ((start & ~PMD_MASK) >> PAGE_SHIFT) + i;
 		/* Its own data may be lost, or be all that is left. */
 		look[i] = look_private(page, device);

@@ -26,20 +26,26 @@
 #define MOVERS		(OURS | FLOOR | HMM | LEAN)
 
 /*
- * A line for each: op, unit, function, whom to measure, the floor, the target. The
- * targets and floors in numbers are those of 7.2, in the VM of selftests/bench/run.
+ * A line for each: op, unit, function, the size of the pages, whom to measure, the floor,
+ * the target. The targets in numbers are those of 7.2, in the VM of selftests/bench/run.
  */
 static const struct row rows[] = {
-	{ "migrate-in-4k", INSN, row_migrate_in, MOVERS | ZRAM, "floor", "4600" },
-	{ "place-4k", INSN, row_place, MOVERS, "floor", "1700" },
-	{ "back-4k", INSN, row_back, OURS | FLOOR | HMM, "floor", "5100" },
-	{ "fault-4k", INSN, row_fault, OURS | FLOOR | HMM | ZRAM, "floor", "9700" },
-	{ "uffd-touch", INSN, row_uffd_touch, OURS | UFFD, "userfaultfd", "1.05*userfaultfd" },
-	{ "install", INSN, row_install, OURS | FLOOR | LEAN | UFFD, "floor", "2.3*userfaultfd" },
-	{ "rearm-ram", INSN, row_rearm, OURS | UFFD | SCAN | SOFT | KVM, "userfaultfd",
+	{ "migrate-in-4k", INSN, row_migrate_in, PAGE, MOVERS | ZRAM, "floor", "4600" },
+	{ "migrate-in-2m", INSN, row_migrate_in, HUGE, MOVERS, "floor", "750" },
+	{ "place-4k", INSN, row_place, PAGE, MOVERS, "floor", "1700" },
+	{ "place-2m", INSN, row_place, HUGE, MOVERS, "floor", "700" },
+	{ "back-4k", INSN, row_back, PAGE, OURS | FLOOR | HMM, "floor", "5100" },
+	{ "back-2m", INSN, row_back, HUGE, OURS | FLOOR | HMM, "floor", "1250" },
+	{ "fault-4k", INSN, row_fault, PAGE, OURS | FLOOR | HMM | ZRAM, "floor", "9700" },
+	{ "fault-2m", INSN, row_fault, HUGE, OURS | FLOOR | HMM, "floor", "1250" },
+	{ "uffd-touch", INSN, row_uffd_touch, PAGE, OURS | UFFD, "userfaultfd",
 	  "1.05*userfaultfd" },
-	{ "pool-2threads", WAITS, row_pool_2threads, OURS | FLOOR | LEAN, "floor", "0.001" },
-	{ "fault-2threads", WAITS, row_fault_2threads, OURS | FLOOR | HMM, "floor", "0.001" },
+	{ "install", INSN, row_install, PAGE, OURS | FLOOR | LEAN | UFFD, "floor",
+	  "2.3*userfaultfd" },
+	{ "rearm-ram", INSN, row_rearm, PAGE, OURS | UFFD | SCAN | SOFT | KVM, "userfaultfd",
+	  "1.05*userfaultfd" },
+	{ "pool-2threads", WAITS, row_pool_2threads, PAGE, OURS | FLOOR | LEAN, "floor", "0.001" },
+	{ "fault-2threads", WAITS, row_fault_2threads, PAGE, OURS | FLOOR | HMM, "floor", "0.001" },
 };
 
 #define N_ROWS		(sizeof(rows) / sizeof(rows[0]))
@@ -91,11 +97,17 @@ void measure_void(void)
 
 static void one_round(const struct row *row, const struct subject *s, size_t len)
 {
-	struct round r = { .s = s, .mem = map_aligned(len), .len = len };
+	struct round r = { .s = s, .len = len, .huge = row->page == HUGE };
+	size_t folios;
 
+	r.mem = r.huge ? map_huge(len) : map_aligned(len);
 	if (s->adopt)
 		s->adopt(r.mem, len);
+	folios = s->folios ? s->folios() : 0;
 	row->fn(&r);
+	/* Each went out and came home; check_in() and check_home() look at all subjects. */
+	if (r.huge && s->folios && s->folios() - folios != 2 * len / HUGE)
+		give_up("what 2 MiB map did not move as 2 MiB");
 	if (s->drop)
 		s->drop();
 	munmap(r.mem, len);

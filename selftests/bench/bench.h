@@ -42,6 +42,7 @@ enum {
  * @close: undo
  * @adopt: memory that will be used next, until it is unmapped
  * @drop: forget it
+ * @folios: how many folios of 2 MiB it has moved, in and home
  * @in: move pages out of the CPU's reach
  * @out: and back
  * @arm: have userfaultfd watch the memory, with UFFDIO_REGISTER_MODE_*; returns the
@@ -58,6 +59,7 @@ struct subject {
 	void (*close)(void);
 	void (*adopt)(char *mem, size_t len);
 	void (*drop)(void);
+	size_t (*folios)(void);
 	void (*in)(char *mem, size_t len);
 	void (*out)(char *mem, size_t len);
 	int (*arm)(char *mem, size_t len, unsigned int modes);
@@ -79,13 +81,15 @@ void kvm_drop(void);
 /**
  * struct round - one measurement
  * @s: of whom
- * @mem: its memory, with 4 KiB pages only
+ * @mem: its memory
  * @len: bytes
+ * @huge: it has 2 MiB pages only, and is to keep them; else 4 KiB pages only
  */
 struct round {
 	const struct subject *s;
 	char *mem;
 	size_t len;
+	bool huge;
 };
 
 /** struct row - one line of the table */
@@ -93,6 +97,7 @@ struct row {
 	const char *op;
 	const char *unit;
 	void (*fn)(const struct round *r);
+	size_t page;		/* PAGE, or HUGE: what maps the memory */
 	unsigned int subjects;	/* whom to measure */
 	const char *floor;	/* the subject that cannot be beaten */
 	const char *target;
@@ -112,7 +117,12 @@ void row_fault_2threads(const struct round *r);
 /** fill - have a page everywhere, with data */
 void fill(char *mem, size_t len);
 
-/** check_in, check_home - all pages are where a move was to take them, or the end */
+/**
+ * check_in, check_home - all pages are where a move was to take them, or the end
+ *
+ * And mapped as the round has it: what costs as much as 4 KiB pages is no number of
+ * 2 MiB pages.
+ */
 void check_in(const struct round *r);
 void check_home(const struct round *r);
 

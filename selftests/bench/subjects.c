@@ -35,6 +35,27 @@ static void check_where(const char *mem, size_t len, uint64_t bit, const char *w
 	}
 }
 
+/* What moved as a whole is mapped by entries of 2 MiB still, or again. */
+static void check_huge(const struct round *r, uint64_t where)
+{
+	struct page_region found;
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg), .start = ADDR(r->mem), .end = ADDR(r->mem) + r->len,
+		.vec = ADDR(&found), .vec_len = 1,
+		.category_mask = PAGE_IS_HUGE | where, .return_mask = PAGE_IS_HUGE,
+	};
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		give_up("pagemap");
+	if (ioctl(fd, PAGEMAP_SCAN, &arg) != 1 || found.start != arg.start ||
+	    found.end != arg.end) {
+		fprintf(stderr, "bench: %s: not all of it is mapped by 2 MiB\n", r->s->name);
+		_exit(1);
+	}
+	close(fd);
+}
+
 /* Plain memory. */
 
 static int plain_uffd = -1;
@@ -101,6 +122,11 @@ static void ours_adopt(char *mem, size_t len)
 static void ours_drop(void)
 {
 	must(uffdvram_range_unregister(range), "unregister");
+}
+
+static size_t ours_folios(void)
+{
+	return uv_stat("folios_in") + uv_stat("folios_out") + uv_stat("folios_fault");
 }
 
 static void ours_move(const char *mem, size_t len, unsigned int flags)
@@ -332,7 +358,7 @@ const struct subject subjects[] = {
 	{
 		.bit = OURS, .name = "ours", .module = "uffdvram",
 		.open = ours_open, .close = ours_close, .adopt = ours_adopt, .drop = ours_drop,
-		.in = ours_in, .out = ours_out, .arm = ours_arm,
+		.folios = ours_folios, .in = ours_in, .out = ours_out, .arm = ours_arm,
 		.install = ours_install, .rearm = ours_rearm,
 	}, {
 		.bit = FLOOR, .name = "floor", .module = "uffdvram_floor",
@@ -372,9 +398,13 @@ const struct subject subjects[] = {
 void check_in(const struct round *r)
 {
 	check_where(r->mem, r->len, PAGEMAP_SWAPPED, r->s->name);
+	if (r->huge)
+		check_huge(r, PAGE_IS_SWAPPED);
 }
 
 void check_home(const struct round *r)
 {
 	check_where(r->mem, r->len, PAGEMAP_PRESENT, r->s->name);
+	if (r->huge)
+		check_huge(r, PAGE_IS_PRESENT);
 }

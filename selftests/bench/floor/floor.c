@@ -3,9 +3,9 @@
  * The floor: what it costs at least to move pages to device-private memory and
  * back, for any module, since it can only call what the core exports.
  *
- * It keeps no books: a page goes to the next slot in turn, whatever is there, so
- * whoever uses it sees to it that fewer pages are in than there are slots. For
- * measurements, never for use.
+ * It keeps no books: a page goes to the next slot in turn, and a folio of 2 MiB to the
+ * next block of them, whatever is there, so whoever uses it sees to it that fewer pages
+ * are in than there are slots, and of one size. For measurements, never for use.
  */
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -22,7 +22,8 @@
 
 #include "floor.h"
 
-#define FLOOR_STEP	512UL
+/* What an entry of 2 MiB maps is moved as one folio. */
+#define FLOOR_STEP	((unsigned long)HPAGE_PMD_NR)
 
 static unsigned long floor_mib = 64;
 module_param_named(mib, floor_mib, ulong, 0400);
@@ -31,7 +32,7 @@ MODULE_PARM_DESC(mib, "size of the memory, a multiple of 2 MiB");
 static struct dev_pagemap floor_pgmap;
 static unsigned long floor_first, floor_pages;
 static void *floor_mem;
-static atomic_long_t floor_next;
+static atomic_long_t floor_next, floor_next_block;
 
 static void *floor_of(const struct page *page)
 {
@@ -47,40 +48,80 @@ static struct page *floor_slot(void)
 	return page;
 }
 
+static struct page *floor_block(void)
+{
+	unsigned long n = atomic_long_inc_return(&floor_next_block) * FLOOR_STEP;
+	struct page *page = pfn_to_page(floor_first + n % floor_pages);
+
+	zone_device_folio_init(page_folio(page), &floor_pgmap, HPAGE_PMD_ORDER);
+	return page;
+}
+
+static void floor_copy(void *to, void *from, unsigned long pages)
+{
+	for (; pages--; to += PAGE_SIZE, from += PAGE_SIZE)
+		copy_page(to, from);
+}
+
+static void floor_clear(void *to, unsigned long pages)
+{
+	for (; pages--; to += PAGE_SIZE)
+		clear_page(to);
+}
+
+/* How many pages an entry of the core's list is for. */
+static unsigned long floor_size(unsigned long pfn)
+{
+	return pfn & MIGRATE_PFN_COMPOUND ? FLOOR_STEP : 1;
+}
+
 static void floor_fill(struct migrate_vma *args)
 {
+	unsigned long i, n;
 	struct page *from, *to;
-	unsigned long i;
 
-	for (i = 0; i < args->npages; i++) {
+	for (i = 0; i < args->npages; i += n) {
+		n = floor_size(args->src[i]);
 		if (!(args->src[i] & MIGRATE_PFN_MIGRATE))
 			continue;
 		from = migrate_pfn_to_page(args->src[i]);
-		to = floor_slot();
+		to = n > 1 ? floor_block() : floor_slot();
 		if (from)
-			copy_page(floor_of(to), page_address(from));
+			floor_copy(floor_of(to), page_address(from), n);
 		else
-			clear_page(floor_of(to));
-		args->dst[i] = migrate_pfn(page_to_pfn(to));
+			floor_clear(floor_of(to), n);
+		args->dst[i] = migrate_pfn(page_to_pfn(to)) |
+			       (args->src[i] & MIGRATE_PFN_COMPOUND);
 	}
+}
+
+static struct page *floor_alloc(struct migrate_vma *args, unsigned long i, unsigned long n)
+{
+	unsigned long addr = args->start + (i << PAGE_SHIFT);
+	struct folio *folio;
+
+	folio = n > 1 ? vma_alloc_folio(GFP_TRANSHUGE_LIGHT, HPAGE_PMD_ORDER, args->vma, addr) :
+			vma_alloc_folio(GFP_HIGHUSER_MOVABLE, 0, args->vma, addr);
+	return folio ? folio_page(folio, 0) : NULL;
 }
 
 static void floor_drain(struct migrate_vma *args)
 {
+	unsigned long i, n;
 	struct page *from, *to;
-	unsigned long i;
 
-	for (i = 0; i < args->npages; i++) {
+	for (i = 0; i < args->npages; i += n) {
+		n = floor_size(args->src[i]);
 		from = migrate_pfn_to_page(args->src[i]);
 		if (!from || !(args->src[i] & MIGRATE_PFN_MIGRATE))
 			continue;
-		to = alloc_page_vma(GFP_HIGHUSER_MOVABLE, args->vma,
-				    args->start + (i << PAGE_SHIFT));
+		to = floor_alloc(args, i, n);
 		if (!to)
 			continue;
 		lock_page(to);
-		copy_page(page_address(to), floor_of(from));
-		args->dst[i] = migrate_pfn(page_to_pfn(to));
+		floor_copy(page_address(to), floor_of(from), n);
+		args->dst[i] = migrate_pfn(page_to_pfn(to)) |
+			       (args->src[i] & MIGRATE_PFN_COMPOUND);
 	}
 }
 
@@ -113,8 +154,9 @@ static int floor_steps(struct vm_area_struct *vma, const struct floor_piece *p,
 			.src = pfns,
 			.dst = pfns + FLOOR_STEP,
 			.pgmap_owner = &floor_pgmap,
-			.flags = cmd == FLOOR_IN ? MIGRATE_VMA_SELECT_SYSTEM :
-						   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+			.flags = MIGRATE_VMA_SELECT_COMPOUND |
+				 (cmd == FLOOR_IN ? MIGRATE_VMA_SELECT_SYSTEM :
+						    MIGRATE_VMA_SELECT_DEVICE_PRIVATE),
 		};
 
 		ret = floor_step(&args, cmd);
@@ -147,17 +189,18 @@ static long floor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
-static vm_fault_t floor_migrate_to_ram(struct vm_fault *vmf)
+static vm_fault_t floor_fault(struct vm_fault *vmf, unsigned long *pfns, unsigned long n)
 {
-	unsigned long src = 0, dst = 0, addr = vmf->address & PAGE_MASK;
+	unsigned long bytes = n << PAGE_SHIFT, addr = vmf->address & ~(bytes - 1);
 	struct migrate_vma args = {
 		.vma = vmf->vma,
 		.start = addr,
-		.end = addr + PAGE_SIZE,
-		.src = &src,
-		.dst = &dst,
+		.end = addr + bytes,
+		.src = pfns,
+		.dst = pfns + n,
 		.pgmap_owner = &floor_pgmap,
-		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE |
+			 (n > 1 ? MIGRATE_VMA_SELECT_COMPOUND : 0),
 		.fault_page = vmf->page,
 	};
 
@@ -167,6 +210,21 @@ static vm_fault_t floor_migrate_to_ram(struct vm_fault *vmf)
 	migrate_vma_pages(&args);
 	migrate_vma_finalize(&args);
 	return 0;
+}
+
+static vm_fault_t floor_migrate_to_ram(struct vm_fault *vmf)
+{
+	unsigned long pair[2] = {}, *pfns;
+	vm_fault_t ret;
+
+	if (vmf->pte)
+		return floor_fault(vmf, pair, 1);
+	pfns = kmalloc_array(2 * FLOOR_STEP, sizeof(*pfns), GFP_KERNEL);
+	if (!pfns)
+		return VM_FAULT_OOM;
+	ret = floor_fault(vmf, pfns, FLOOR_STEP);
+	kfree(pfns);
+	return ret;
 }
 
 static void floor_folio_free(struct folio *folio)
