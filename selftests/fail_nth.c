@@ -14,6 +14,7 @@
 #include <kselftest_harness.h>
 
 #include "fail_huge.h"
+#include "fail_netlink.h"
 #include "fail_paths.h"
 
 /* Everything but what makes poison: a copy home, and one over data in VRAM. */
@@ -307,6 +308,25 @@ TEST_F(fail, pci)
 	fill_pages(self->mem, LEN, 1);
 	self->failures = 0;
 	poison_sweep(_metadata, self, "out", run_read_poison);
+}
+
+/* Somebody listens: an event that he misses does not hold up what it tells of. */
+TEST_F(fail, munmap_told)
+{
+	listen_begin(_metadata, self);
+	ASSERT_EQ(0, run_mmap(self));
+	sweep(_metadata, self, "", run_munmap, after_munmap);
+	run_munmap(self);
+	close(self->fd2);
+}
+
+TEST_F(fail, dump)
+{
+	if (variant->kernel)
+		SKIP(return, "where the core has no memory for an answer, there is none");
+	self->fd2 = request_socket();
+	sweep(_metadata, self, "", run_dump, after_dump);
+	close(self->fd2);
 }
 
 /* 2 MiB at once: whatever fails, they go or come by pages, or later. */

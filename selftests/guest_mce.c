@@ -53,9 +53,10 @@ static void take_line(struct said *s, const char *line)
 
 	if (at && strstr(at, ": Recovered"))
 		s->n_failed += sscanf(at, "Memory failure: 0x%llx: recovery", &s->failed) == 1;
-	at = strstr(line, "mce: [Hardware Error]: TSC ");
+	/* What it says in more detail is several pieces of a line, and may be cut. */
+	at = strstr(line, "mce: Uncorrected hardware memory error in user-access at ");
 	if (at)
-		s->n_mc += sscanf(at, "mce: [Hardware Error]: TSC %*x ADDR %llx", &s->mc) == 1;
+		s->n_mc += sscanf(strstr(at, " at "), " at %llx", &s->mc) == 1;
 	if (strstr(line, "Kernel panic"))
 		s->panic = true;
 	if (sscanf(line, "vramvmm: guest memory at 0x%llx+0x1000 is lost: poison (now poison)",

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the netlink family does that can fail: fail_paths.h tells how it is swept. */
+#ifndef UFFDVRAM_SELFTESTS_FAIL_NETLINK_H
+#define UFFDVRAM_SELFTESTS_FAIL_NETLINK_H
+
+#include <linux/netlink.h>
+#include <linux/uffdvram_netlink.h>
+#include <sys/socket.h>
+
+#include "fail_fixture.h"
+#include "netlink_fixture.h"
+
+/* fd2 hears of every event. */
+static void listen_begin(struct __test_metadata *_metadata, data *self)
+{
+	uint32_t group;
+
+	request_family(&group);
+	self->fd2 = request_socket();
+	ASSERT_EQ(0, setsockopt(self->fd2, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+				sizeof(group)));
+}
+
+static int run_dump(data *self)
+{
+	return request_dump(self->fd2, UFFDVRAM_CMD_POISON_GET, NULL);
+}
+
+static void after_dump(struct __test_metadata *_metadata, data *self, int ret)
+{
+	(void)ret;
+	EXPECT_EQ(0, run_dump(self));
+}
+
+#endif /* UFFDVRAM_SELFTESTS_FAIL_NETLINK_H */
