@@ -82,6 +82,9 @@ static void take_log(struct said *s, const char *path, bool show)
 	size_t size = 0;
 
 	while (f && getline(&line, &size, f) > 0) {
+		/* One that is being written says something else than it will. */
+		if (!strchr(line, '\n'))
+			break;
 		line[strcspn(line, "\r\n")] = '\0';
 		if (show)
 			fprintf(stderr, "# %s: %s\n", path + sizeof(DIR), line);
