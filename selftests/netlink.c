@@ -417,14 +417,16 @@ TEST_F(netlink, refused)
 TEST_F(netlink, malformed)
 {
 	struct request ok = { .attr = UFFDVRAM_A_RANGE_CONTEXT, .len = 4, .value = 7 };
-	int nl = request_socket();
+	int nl = request_socket(), ret;
 
 	EXPECT_EQ(0, request_dump(nl, UFFDVRAM_CMD_RANGE_GET, &ok));
 	EXPECT_EQ(0, request_dump(nl, UFFDVRAM_CMD_POISON_GET, &ok));
 	EXPECT_EQ(0, request_dump(nl, UFFDVRAM_CMD_POOL_GET, NULL));
+	/* What takes no attributes: the core looks at none, or (not in 6.12) refuses them. */
+	ret = request_dump(nl, UFFDVRAM_CMD_POOL_GET, &ok);
+	EXPECT_TRUE(!ret || ret == -EINVAL);
+	EXPECT_EQ(ret, request_dump(nl, UFFDVRAM_CMD_CONTEXT_GET, &ok));
 	/* An attribute that there is not, that is too short or too long, or may not be 0. */
-	EXPECT_EQ(-EINVAL, request_dump(nl, UFFDVRAM_CMD_POOL_GET, &ok));
-	EXPECT_EQ(-EINVAL, request_dump(nl, UFFDVRAM_CMD_CONTEXT_GET, &ok));
 	ok.attr = UFFDVRAM_A_RANGE_ID;
 	EXPECT_EQ(-EINVAL, request_dump(nl, UFFDVRAM_CMD_RANGE_GET, &ok));
 	ok = (struct request){ .attr = UFFDVRAM_A_RANGE_CONTEXT, .len = 3, .value = 7 };
