@@ -10,10 +10,8 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <time.h>
-#include "util_mm.h"
+#include "event_fixture.h"
 
-#define PAGES	64
-#define LEN	(PAGES * PAGE)
 #define EVENT	sizeof(struct uffdvram_event)
 
 FIXTURE(event)
@@ -23,25 +21,9 @@ FIXTURE(event)
 	char *mem;
 };
 
-/* A pool that fills up soon, and a range that tells of faults. */
 FIXTURE_SETUP(event)
 {
-	struct uffdvram_range_register arg = { .size = sizeof(arg), .len = LEN,
-					       .flags = UFFDVRAM_RANGE_FAULT_EVENTS };
-
-	knobs_calm();
-	ASSERT_TRUE(uv_wait_slots(0));
-	self->fd = uv_open();
-	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_NONBLOCK));
-	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &self->pool));
-	self->mem = map_small(LEN);
-	arg.pool = self->pool;
-	arg.addr = ADDR(self->mem);
-	ASSERT_EQ(0, uv_ioctl(self->fd, UFFDVRAM_RANGE_REGISTER, &arg));
-	self->range = arg.range;
-	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
+	self->mem = told_begin(_metadata, &self->fd, &self->pool, &self->range);
 }
 
 FIXTURE_TEARDOWN(event)
@@ -89,13 +71,6 @@ static void expect_event(struct __test_metadata *_metadata, int fd, struct uffdv
 	EXPECT_EQ(want.range, e.range);
 	EXPECT_EQ(want.addr, e.addr);
 	EXPECT_EQ(want.len, e.len);
-}
-
-/* An event for each of these pages: from the last to the first, so that no two join. */
-static void touch_down(char *mem, size_t pages)
-{
-	while (pages--)
-		*(volatile char *)(mem + pages * PAGE) ^= 1;
 }
 
 TEST_F(event, reading)

@@ -185,7 +185,7 @@ FIXTURE(mce)
 
 FIXTURE_SETUP(mce)
 {
-	if (sanitizers() && access("/files/asked", F_OK))
+	if (too_slow())
 		SKIP(return, "takes minutes with sanitizers");
 	ASSERT_EQ(0, access("/dev/kvm", R_OK | W_OK));
 	ASSERT_TRUE(uv_wait_slots(0));

@@ -14,12 +14,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <uffdvram/uffdvram.h>
+#include "event_fixture.h"
 #include "inject.h"
 #include "netlink_fixture.h"
-#include "util_mm.h"
 
-#define PAGES	64
-#define LEN	(PAGES * PAGE)
 #define GOT	1024
 
 /* Events as they came. */
@@ -36,27 +34,11 @@ FIXTURE(events)
 	char *mem;
 };
 
-/* A pool that fills up soon, and a range that tells of faults. */
 FIXTURE_SETUP(events)
 {
-	struct uffdvram_range_register arg = { .size = sizeof(arg), .len = LEN,
-					       .flags = UFFDVRAM_RANGE_FAULT_EVENTS };
-
-	knobs_calm();
-	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, uffdvram_admin_open(&self->admin));
-	self->fd = uv_open();
-	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_NONBLOCK));
-	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &self->pool));
+	self->mem = told_begin(_metadata, &self->fd, &self->pool, &self->range);
 	self->ctx = context_of(self->admin, getpid());
-	self->mem = map_small(LEN);
-	arg.pool = self->pool;
-	arg.addr = ADDR(self->mem);
-	ASSERT_EQ(0, uv_ioctl(self->fd, UFFDVRAM_RANGE_REGISTER, &arg));
-	self->range = arg.range;
-	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(PAGES, move_all(self->fd, self->mem, LEN, 0, NULL));
 	all.n = 0;
 }
 
@@ -85,13 +67,6 @@ static int take_all(struct uffdvram_admin *admin)
 		ret = uffdvram_admin_events(admin, take, NULL, 0);
 	while (!ret);
 	return ret;
-}
-
-/* An event for each of these pages: from the last to the first, so that no two join. */
-static void touch_down(char *mem, size_t pages)
-{
-	while (pages--)
-		*(volatile char *)(mem + pages * PAGE) ^= 1;
 }
 
 static bool same(const struct uffdvram_event *a, const struct uffdvram_event *b)

@@ -146,6 +146,11 @@ bool sanitizers(void)
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
 }
 
+bool too_slow(void)
+{
+	return sanitizers() && access("/files/asked", F_OK);
+}
+
 long module_users(void)
 {
 	static const char file[] = "/sys/module/uffdvram/refcnt";

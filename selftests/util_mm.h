@@ -72,6 +72,8 @@ int threads_run(unsigned int n, void *(*fn)(void *arg), void *arg, size_t arg_si
 
 /** sanitizers - is this a kernel with kmemleak, KASAN and so on, which is slow? */
 bool sanitizers(void);
+/** too_slow - whether what takes minutes there is to be left out: it was not asked for */
+bool too_slow(void);
 
 /** module_users - who keeps the module from being unloaded */
 long module_users(void);
