@@ -21,14 +21,30 @@ static void listen_begin(struct __test_metadata *_metadata, data *self)
 				sizeof(group)));
 }
 
-static int run_dump(data *self)
+/* fd2 asks, and does not wait for an answer for ever. */
+static void dump_begin(data *self)
 {
-	return request_dump(self->fd2, UFFDVRAM_CMD_POISON_GET, NULL);
+	const struct timeval limit = { .tv_sec = 20 };
+
+	self->fd2 = request_socket();
+	setsockopt(self->fd2, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
+/* Where the core has no memory for a message, netlink's word for that is ENOBUFS. */
+static int run_dump(data *self)
+{
+	int ret = request_dump(self->fd2, UFFDVRAM_CMD_POISON_GET, NULL);
+
+	return ret == -ENOBUFS ? -ENOMEM : ret;
+}
+
+/* What is left of that dump is not read. */
 static void after_dump(struct __test_metadata *_metadata, data *self, int ret)
 {
-	(void)ret;
+	if (ret) {
+		close(self->fd2);
+		dump_begin(self);
+	}
 	EXPECT_EQ(0, run_dump(self));
 }
 
