@@ -125,7 +125,7 @@ static int events_all(struct session *s, uint64_t n, int timeout_ms)
 	int ret = uffdvram_admin_open(&admin);
 
 	if (ret)
-		return session_fail(s, "show", ret, "netlink");
+		return session_fail(s, "events", ret, "netlink");
 	ret = uffdvram_admin_listen(admin, 0);
 	/* Who waits for this word can count on what happens from here on. */
 	if (!ret)
@@ -137,7 +137,7 @@ static int events_all(struct session *s, uint64_t n, int timeout_ms)
 	}
 	uffdvram_admin_close(admin);
 	if (ret && ret != -EAGAIN)
-		return session_fail(s, "show", ret, "netlink");
+		return session_fail(s, "events", ret, "netlink");
 	return CTL_OK;
 }
 

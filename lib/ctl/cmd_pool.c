@@ -84,10 +84,10 @@ static int attach_parse_flags(struct attach *a, int argc, char **argv)
 	static const char fault[] = "--fault=";
 
 	for (; argc; argc--) {
-		if (!strncmp(argv[argc - 1], fault, strlen(fault))) {
-			if (parse_size(argv[argc - 1] + strlen(fault), &a->opts.fault_bytes))
-				break;
-		} else if (!strcmp(argv[argc - 1], "--shared"))
+		if (!strncmp(argv[argc - 1], fault, strlen(fault)) &&
+		    !parse_size(argv[argc - 1] + strlen(fault), &a->opts.fault_bytes))
+			continue;
+		if (!strcmp(argv[argc - 1], "--shared"))
 			a->opts.flags |= UFFDVRAM_POOL_SHARED;
 		else if (!strcmp(argv[argc - 1], "--force"))
 			a->opts.flags |= UFFDVRAM_POOL_FORCE;

@@ -13,6 +13,9 @@
 
 #include "session.h"
 
+#define NETLINK_GONE	"is the module loaded? And not from another network namespace"
+#define NETLINK_RIGHT	"it takes CAP_NET_ADMIN in the initial user namespace"
+
 /* What to do about an error, by the command it came from; the first match counts. */
 static const struct hint {
 	const char *cmd;
@@ -31,7 +34,7 @@ static const struct hint {
 	{ "open", EINVAL, "a thread's id? the id of its process is wanted" },
 	{ "pool attach", ENODEV, "this kernel has no DEVICE_PRIVATE" },
 	{ "pool attach", EINVAL, "a size is a multiple of the page size, not 0, less than 16T; "
-				 "a piece of a BAR is inside that" },
+				 "a piece of a BAR is inside that; --fault is a page size of info" },
 	{ "pool attach", EPERM, "--shared takes CAP_SYS_ADMIN, a BAR CAP_SYS_RAWIO" },
 	{ "pool attach", ENXIO, "no such function, or no such memory BAR: see lspci -v" },
 	{ "pool attach", EBUSY, "another pool has it; or a driver has: unbind that, or --force" },
@@ -52,8 +55,10 @@ static const struct hint {
 	{ "move", ENODEV, "its range has no pool, or the pool is being detached" },
 	{ "move", EINVAL, "page aligned addresses are wanted" },
 	{ "events", EOPNOTSUPP, "this module has no events; see: info" },
-	{ "show", ENOENT, "is the module loaded? And not from another network namespace" },
-	{ "show", EPERM, "it takes CAP_NET_ADMIN in the initial user namespace" },
+	{ "events", ENOENT, NETLINK_GONE },
+	{ "events", EPERM, NETLINK_RIGHT },
+	{ "show", ENOENT, NETLINK_GONE },
+	{ "show", EPERM, NETLINK_RIGHT },
 	{ "stats", ENOENT, "is the module loaded, of this release, and debugfs mounted? "
 			   "mount -t debugfs none /sys/kernel/debug" },
 	{ "map", EINVAL, "page aligned addresses are wanted" },
