@@ -228,13 +228,14 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 		     const struct uffdvram_pool_attach *arg, const void *owner,
 		     const struct dev_pagemap_ops *pgmap_ops)
 {
+	unsigned long fault_bytes = vram_fault_bytes(ops, arg);
 	struct uffdvram_vram *v;
 	int ret;
 
 	if (!IS_ENABLED(CONFIG_DEVICE_PRIVATE))
 		return ERR_PTR(-ENODEV);
 	if (!arg->bytes || !PAGE_ALIGNED(arg->bytes) ||
-	    arg->bytes > VRAM_MAX_BYTES || !vram_fault_bytes(ops, arg))
+	    arg->bytes > VRAM_MAX_BYTES || !fault_bytes)
 		return ERR_PTR(-EINVAL);
 	v = object_new(v);
 	if (!v)
@@ -247,7 +248,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	INIT_DELAYED_WORK(&v->work, vram_work_fn);
 	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
 	v->owner = owner;
-	v->fault_bytes = vram_fault_bytes(ops, arg);
+	v->fault_bytes = fault_bytes;
 	uffdvram_backend_init(&v->backend, ops, arg);
 	v->backend.trouble = vram_trouble;
 	strscpy(v->name, ops->name);
