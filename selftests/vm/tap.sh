@@ -11,11 +11,12 @@ tap_begin() {
 	tap_kernel=$1
 	tap_skips=$2
 	tap_n=0 tap_passed=0 tap_failed=0 tap_skipped=0 tap_complete=0 tap_tests=0
-	tap_test=
+	tap_test='' tap_said='' tap_failures=''
 	echo "TAP version 13"
 }
 
 tap_ok() {
+	tap_said=
 	tap_passed=$((tap_passed + 1))
 	echo "ok $((++tap_n)) - $1"
 }
@@ -23,6 +24,16 @@ tap_ok() {
 tap_not_ok() {
 	tap_failed=$((tap_failed + 1))
 	echo "not ok $((++tap_n)) - $1${2:+ # $2}"
+	tap_failures+="# failed: $1${2:+ # $2}"$'\n'$tap_said
+	tap_said=
+}
+
+# tap_say LINE: what a test says of a case. It stands at the end of the stream once more
+# if the case fails: who reads thousands of lines begins there.
+tap_say() {
+	echo "$1"
+	tap_said+=$1$'\n'
+	while [ "${#tap_said}" -gt 1000 ]; do tap_said=${tap_said#*$'\n'}; done
 }
 
 # Is this skip in the list? Lines: KERNEL-glob TESTNAME-glob reason...
@@ -56,7 +67,7 @@ tap_problem() {
 tap_test_begin() {
 	tap_test=$1
 	tap_tests=$((tap_tests + 1))
-	tap_plan='' tap_cases=0 tap_bad=0 tap_skip_all=''
+	tap_plan='' tap_cases=0 tap_bad=0 tap_skip_all='' tap_said=''
 	echo "# $1"
 }
 
@@ -96,8 +107,8 @@ tap_line() {
 	"1..0 # SKIP"*) tap_plan=0 tap_skip_all=${1#*SKIP } ;;
 	"1.."[0-9]*) tap_plan=${1#1..} ;;
 	"TAP version"*) ;;
-	'#'*) echo "$1" ;;
-	*) echo "# $1" ;;
+	'#'*) tap_say "$1" ;;
+	*) tap_say "# $1" ;;
 	esac
 }
 
@@ -145,6 +156,7 @@ tap_end() {
 	[ "$tap_complete" = 1 ] || tap_problem "no verdict: the VM died or hung"
 	[ "$tap_tests" -gt 0 ] || tap_problem "no test was run"
 	echo "1..$tap_n"
+	printf %s "$tap_failures"
 	echo "$tap_passed passed, $tap_failed failed, $tap_skipped skipped"
 	[ "$tap_failed" = 0 ]
 }
