@@ -169,7 +169,7 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 		good = min(good, i);
 		/* Nobody knows what it holds now, or what it should. */
 		if (c->write || c->xfer[i].err == -EHWPOISON)
-			uffdvram_slot_lose(&v->slots, uffdvram_slot_of(v, c->pages[i]));
+			uffdvram_vram_page_lost(c->pages[i], c->mm, addr + i * PAGE_SIZE);
 	}
 	if (c->write)
 		uffdvram_walk_written(vma, addr, c->pages, got);

@@ -55,11 +55,12 @@ static bool events_know(const struct uffdvram_event *last,
 	       last->addr == event->addr && last->len == event->len;
 }
 
-/* Pages that come home one after the other make one event. */
+/* Pages that come home, or are lost, one after the other make one event. */
 static bool events_join(struct uffdvram_event *last,
 			const struct uffdvram_event *event)
 {
-	if (event->type != UFFDVRAM_EVENT_FAULT_BACK ||
+	if ((event->type != UFFDVRAM_EVENT_FAULT_BACK &&
+	     event->type != UFFDVRAM_EVENT_PAGE_LOST) ||
 	    last->addr + last->len != event->addr)
 		return false;
 	last->len += event->len;

@@ -88,7 +88,7 @@ static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
 	if ((src & MIGRATE_PFN_MIGRATE) &&
 	    migrate_pfn_to_page(src) == vmf->page) {
 		if (uffdvram_backend_to_ram(&v->backend, &xfer, 1)) {
-			uffdvram_slot_lose(&v->slots, slot);
+			uffdvram_vram_page_lost(vmf->page, vmf->vma->vm_mm, addr);
 			ret = -EIO;
 		} else {
 			lock_page(*ram);

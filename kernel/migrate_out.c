@@ -94,8 +94,8 @@ static void out_copy_run(struct uffdvram_migrate_step *s,
 		if (!s->xfer[k].err)
 			continue;
 		i = s->xfer_page[k];
-		uffdvram_slot_lose(&v->slots, uffdvram_slot_of(v,
-					migrate_pfn_to_page(s->src[i])));
+		uffdvram_vram_page_lost(migrate_pfn_to_page(s->src[i]), s->mm,
+					uffdvram_step_addr(s, i));
 		s->pages[i] = migrate_pfn_to_page(s->dst[i]);
 		unlock_page(s->pages[i]);
 		s->dst[i] = 0;

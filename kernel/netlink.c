@@ -20,6 +20,7 @@ static_assert((int)UFFDVRAM_EVENT_KIND_FAULT_BACK == UFFDVRAM_EVENT_FAULT_BACK);
 static_assert((int)UFFDVRAM_EVENT_KIND_POOL_PRESSURE == UFFDVRAM_EVENT_POOL_PRESSURE);
 static_assert((int)UFFDVRAM_EVENT_KIND_RANGE_GONE == UFFDVRAM_EVENT_RANGE_GONE);
 static_assert((int)UFFDVRAM_EVENT_KIND_POOL_TROUBLE == UFFDVRAM_EVENT_POOL_TROUBLE);
+static_assert((int)UFFDVRAM_EVENT_KIND_PAGE_LOST == UFFDVRAM_EVENT_PAGE_LOST);
 
 enum {
 	UFFDVRAM_NLGRP_EVENTS,
@@ -103,6 +104,7 @@ static int netlink_put_subject(struct sk_buff *skb, const struct uffdvram_event 
 		return nla_put_u32(skb, UFFDVRAM_A_EVENT_POOL, event->range);
 	case UFFDVRAM_EVENT_FAULT_BACK:
 	case UFFDVRAM_EVENT_RANGE_GONE:
+	case UFFDVRAM_EVENT_PAGE_LOST:
 		break;
 	}
 	if (!event->range)

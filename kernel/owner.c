@@ -123,3 +123,26 @@ void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
 	if (o->fault_events && o->mm == mm && start < end && !READ_ONCE(o->dead))
 		uffdvram_event_push(o->events, &event);
 }
+
+/**
+ * uffdvram_owner_page_lost() - tell that a page could not be read
+ * @o: who its slot belongs to; the caller sees to it that it lives
+ * @mm: where that was found out
+ * @addr: its address there
+ *
+ * Of a page that is not at its place in the range, no address is told.
+ */
+void uffdvram_owner_page_lost(const struct uffdvram_owner *o,
+			      const struct mm_struct *mm, unsigned long addr)
+{
+	bool here = o->mm == mm && addr >= o->start && addr < o->end;
+	struct uffdvram_event event = {
+		.type = UFFDVRAM_EVENT_PAGE_LOST,
+		.range = o->range,
+		.addr = here ? addr : 0,
+		.len = PAGE_SIZE,
+	};
+
+	if (!READ_ONCE(o->dead))
+		uffdvram_event_push(o->events, &event);
+}

@@ -56,5 +56,7 @@ void uffdvram_owner_uncharge(struct uffdvram_owner *o, unsigned long n);
 void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
 			       const struct mm_struct *mm, unsigned long addr,
 			       unsigned long len);
+void uffdvram_owner_page_lost(const struct uffdvram_owner *o,
+			      const struct mm_struct *mm, unsigned long addr);
 
 #endif /* _UFFDVRAM_OWNER_H */

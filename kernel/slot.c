@@ -479,12 +479,15 @@ void uffdvram_slot_gate_leave(struct uffdvram_slots *s, unsigned long slot)
  *
  * Its page stays where it is mapped; whoever touches it gets a hardware-poison
  * fault, and the slot is never handed out again.
+ *
+ * Return: whether that is news.
  */
-void uffdvram_slot_lose(struct uffdvram_slots *s, unsigned long slot)
+bool uffdvram_slot_lose(struct uffdvram_slots *s, unsigned long slot)
 {
 	if (atomic_fetch_or(UFFDVRAM_SLOT_LOST, &s->state[slot]) &
 	    UFFDVRAM_SLOT_LOST)
-		return;
+		return false;
 	atomic_long_inc(&s->lost);
 	uffdvram_stat_inc(slots_lost);
+	return true;
 }

@@ -98,7 +98,7 @@ unsigned long uffdvram_slots_taken(struct uffdvram_slots *s, unsigned long slot,
 
 bool uffdvram_slot_gate_enter(struct uffdvram_slots *s, unsigned long slot);
 void uffdvram_slot_gate_leave(struct uffdvram_slots *s, unsigned long slot);
-void uffdvram_slot_lose(struct uffdvram_slots *s, unsigned long slot);
+bool uffdvram_slot_lose(struct uffdvram_slots *s, unsigned long slot);
 
 static inline int uffdvram_slot_state(struct uffdvram_slots *s,
 				      unsigned long slot)

@@ -111,6 +111,8 @@ void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay);
 void uffdvram_vram_join(struct uffdvram_vram *v, struct uffdvram_owner *o);
 void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o);
 void uffdvram_vram_tell_trouble(struct uffdvram_vram *v);
+void uffdvram_vram_page_lost(const struct page *page, const struct mm_struct *mm,
+			     unsigned long addr);
 unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 				 struct uffdvram_owner *o, u32 *slots,
 				 unsigned int n, bool *quota);

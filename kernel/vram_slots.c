@@ -63,6 +63,24 @@ void uffdvram_vram_tell_trouble(struct uffdvram_vram *v)
 		vram_tell(v, UFFDVRAM_EVENT_POOL_TROUBLE, what, 0);
 }
 
+/**
+ * uffdvram_vram_page_lost() - note that a page cannot be read any more, and tell its owner
+ * @page: the page in VRAM; the caller has a reference, which keeps its slot and its owner
+ * @mm: where that was found out
+ * @addr: its address there
+ *
+ * Does not sleep.
+ */
+void uffdvram_vram_page_lost(const struct page *page, const struct mm_struct *mm,
+			     unsigned long addr)
+{
+	struct uffdvram_vram *v = uffdvram_vram_of(page);
+	unsigned long slot = uffdvram_slot_of(v, page);
+
+	if (uffdvram_slot_lose(&v->slots, slot))
+		uffdvram_owner_page_lost(v->slots.owner[slot], mm, addr);
+}
+
 static unsigned long vram_free_slots(struct uffdvram_vram *v)
 {
 	long taken = atomic_long_read(&v->slots.used) +

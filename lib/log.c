@@ -74,6 +74,7 @@ const char *uffdvram_event_name(unsigned int type)
 		[UFFDVRAM_EVENT_POOL_PRESSURE] = "pool_pressure",
 		[UFFDVRAM_EVENT_RANGE_GONE] = "range_gone",
 		[UFFDVRAM_EVENT_POOL_TROUBLE] = "pool_trouble",
+		[UFFDVRAM_EVENT_PAGE_LOST] = "page_lost",
 	};
 
 	return name_of(names, sizeof(names) / sizeof(*names), type);

@@ -87,6 +87,7 @@ TEST_F(armed, events)
 	ASSERT_EQ(0, uffdvram_event_read(self->ctx, ev, 4, &got, 5000));
 	EXPECT_STREQ("range_gone", uffdvram_event_name(ev[0].type));
 	EXPECT_STREQ("unmapped", uffdvram_gone_name(ev[0].cause));
+	EXPECT_STREQ("page_lost", uffdvram_event_name(UFFDVRAM_EVENT_PAGE_LOST));
 	EXPECT_STREQ("unknown", uffdvram_event_name(99));
 	EXPECT_STREQ("unknown", uffdvram_gone_name(0));
 	uv_knob_set("trouble", "%u gone", uffdvram_pool_number(self->pool));

@@ -194,6 +194,82 @@ TEST_F(event, faults_of_a_child)
 	expect_quiet(_metadata, self->fd);
 }
 
+static void expect_lost(struct __test_metadata *_metadata, FIXTURE_DATA(event) *self, int page,
+			int pages)
+{
+	expect_event(_metadata, self->fd, (struct uffdvram_event){
+		UFFDVRAM_EVENT_PAGE_LOST, 0, 0, self->range, ADDR(self->mem) + page * PAGE,
+		pages * PAGE, 0 });
+}
+
+/* Pages that are lost are told of once, whatever it is that finds out, and no others. */
+TEST_F(event, pages_are_lost)
+{
+	char *mem = self->mem, *buf = map_small(4 * PAGE);
+
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(SIGBUS, read_byte(mem + 3 * PAGE).signo);
+	expect_lost(_metadata, self, 3, 1);
+	EXPECT_EQ(SIGBUS, write_byte(mem + 3 * PAGE, 1).signo);
+	/* Before the next it was read: they do not join. */
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(SIGBUS, write_byte(mem + 4 * PAGE, 1).signo);
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(SIGBUS, read_byte(mem + 5 * PAGE).signo);
+	expect_lost(_metadata, self, 4, 2);
+	/* Of a batch, one. */
+	uv_knob_set("fail_to_ram", "2");
+	EXPECT_EQ(3, uv_to_ram(self->fd, mem + 10 * PAGE, 4 * PAGE));
+	expect_lost(_metadata, self, 11, 1);
+	uv_knob_set("fail_to_vram", "3");
+	EXPECT_EQ(-EIO, uv_copy(self->fd, UFFDVRAM_COPY_WRITE, mem + 20 * PAGE, 4 * PAGE, buf,
+				NULL));
+	expect_lost(_metadata, self, 22, 1);
+	/* What can be read again is not lost. */
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(-EIO, uv_copy(self->fd, 0, mem + 30 * PAGE, PAGE, buf, NULL));
+	EXPECT_EQ(3, uv_to_ram(self->fd, mem + 10 * PAGE, 4 * PAGE));
+	expect_quiet(_metadata, self->fd);
+	/* Who unregisters it does not want to know. */
+	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(SIGBUS, read_byte(mem + 40 * PAGE).signo);
+	expect_quiet(_metadata, self->fd);
+	munmap(buf, 4 * PAGE);
+}
+
+static int lose_one(int sock, void *arg)
+{
+	uint64_t word;
+
+	if (!child_hear(sock, &word))
+		return 1;
+	uv_knob_set("fail_to_ram", "1");
+	return read_byte(arg).signo != SIGBUS;
+}
+
+/* What a child finds out is told, too: it is the same page. Its address means nothing here. */
+TEST_F(event, pages_are_lost_elsewhere)
+{
+	struct child c = child_start(lose_one, self->mem + 7 * PAGE);
+	char *moved = map_small(PAGE);
+
+	child_tell(c.fd, 1);
+	EXPECT_EQ(0, child_end(&c));
+	expect_event(_metadata, self->fd, (struct uffdvram_event){
+		UFFDVRAM_EVENT_PAGE_LOST, 0, 0, self->range, 0, PAGE, 0 });
+	EXPECT_EQ(SIGBUS, read_byte(self->mem + 7 * PAGE).signo);
+	ASSERT_EQ(moved, mremap(self->mem + 9 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+				moved));
+	EXPECT_EQ(UFFDVRAM_EVENT_RANGE_GONE, next_event(self->fd).type);
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(SIGBUS, read_byte(moved).signo);
+	expect_event(_metadata, self->fd, (struct uffdvram_event){
+		UFFDVRAM_EVENT_PAGE_LOST, 0, 0, self->range, 0, PAGE, 0 });
+	expect_quiet(_metadata, self->fd);
+	munmap(moved, PAGE);
+}
+
 /* Nobody reads: the last ones are kept, and seq tells how many were lost. */
 TEST_F(event, overflow)
 {

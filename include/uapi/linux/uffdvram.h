@@ -528,6 +528,7 @@ enum uffdvram_event_type {
 	UFFDVRAM_EVENT_POOL_PRESSURE = 2, /* a pool has few slots left */
 	UFFDVRAM_EVENT_RANGE_GONE = 3,	/* memory of a range is gone */
 	UFFDVRAM_EVENT_POOL_TROUBLE = 4, /* a pool's device has trouble: it is closed */
+	UFFDVRAM_EVENT_PAGE_LOST = 5,	/* pages could not be read: they are poison */
 };
 
 /** enum uffdvram_gone - cause of a UFFDVRAM_EVENT_RANGE_GONE */
@@ -550,7 +551,8 @@ enum uffdvram_trouble {
  *	POOL_PRESSURE: 1 when it is full; else 0
  * @seq: counts the context's events from 1; a gap: events were lost
  * @range: number of the range; POOL_*: number of the pool
- * @addr: first byte that it is about; POOL_*: 0
+ * @addr: first byte that it is about; POOL_*: 0; PAGE_LOST: 0 where the page is not
+ *	mapped at its place in the range: in a child, or after mremap
  * @len: bytes; POOL_PRESSURE: bytes that are free; POOL_TROUBLE: 0
  * @time_ns: CLOCK_MONOTONIC
  *
@@ -563,6 +565,8 @@ enum uffdvram_trouble {
  * POOL_PRESSURE comes to every context with a range in the pool when less than an
  * eighth of it is free, and when it is full; again only after a quarter was free.
  * POOL_TROUBLE comes to the same, once for each cause: LOST or GONE may follow.
+ * PAGE_LOST comes when a copy out of VRAM fails or finds other bytes than were stored.
+ * Of pages that are lost with their whole pool POOL_TROUBLE has told, or who asked for it.
  * Unmapping a range does not unregister it.
  */
 struct uffdvram_event {
