@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* HOTPLUG: 64 */
+/* MONITOR: ttyS3 */
 /*
  * A function below a root port, whose BAR holds pages, is unplugged by the machine and
  * plugged in again, or is reset: its pages come home, or are poison where the reset
@@ -7,13 +8,11 @@
  */
 #include "kselftest_harness.h"
 
+#include "monitor.h"
 #include "trouble_fixture.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define PAGES		64
@@ -24,65 +23,7 @@
 #define PLUG_SYSFS	"/sys/bus/pci/devices/0000:01:00.0/"
 #define PLUG_SBDF	(1 << 8)
 #define PLUG_BAR	2
-/* The machine's monitor; see selftests/vm/run. */
-#define MONITOR		"/dev/ttyS3"
 #define PATIENCE_MS	60000
-
-/* What the monitor says until @word, or until it is silent for @ms; which was it? */
-static bool listen_to(int fd, const char *word, int ms)
-{
-	struct pollfd port = { .fd = fd, .events = POLLIN };
-	char said[4096] = "";
-	size_t n = 0;
-	ssize_t got;
-
-	while (!strstr(said, word)) {
-		if (poll(&port, 1, ms) <= 0)
-			return false;
-		got = read(fd, said + n, sizeof(said) - 1 - n);
-		if (got <= 0)
-			give_up(MONITOR);
-		n += got;
-		said[n] = '\0';
-		if (n + 1 == sizeof(said))
-			n = 0;
-	}
-	return true;
-}
-
-static void monitor(const char *command, const char *word)
-{
-	int fd = open(MONITOR, O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, command, strlen(command)) != (ssize_t)strlen(command))
-		give_up(MONITOR);
-	if (!listen_to(fd, word, PATIENCE_MS))
-		give_up(command);
-	close(fd);
-}
-
-/*
- * Until the terminal is raw, and it stays that, it has sent the monitor's greeting back
- * to it. 0xff makes the monitor forget what it was reading.
- */
-static void monitor_begin(void)
-{
-	int fd = open(MONITOR, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	struct termios raw;
-
-	if (fd < 0 || tcgetattr(fd, &raw))
-		give_up(MONITOR);
-	cfmakeraw(&raw);
-	if (tcsetattr(fd, TCSANOW, &raw))
-		give_up(MONITOR);
-	listen_to(fd, "never", 300);
-	if (write(fd, "\xff\n", 2) != 2)
-		give_up(MONITOR);
-	listen_to(fd, "never", 300);
-	close(fd);
-	/* The second time, this is an error that does no harm. */
-	monitor("{\"execute\":\"qmp_capabilities\"}\n", "\n");
-}
 
 FIXTURE(hotplug)
 {
