@@ -231,9 +231,10 @@ TEST_F(event, pages_are_lost)
 	EXPECT_EQ(3, uv_to_ram(self->fd, mem + 10 * PAGE, 4 * PAGE));
 	expect_quiet(_metadata, self->fd);
 	/* Who unregisters it does not want to know. */
+	uv_knob_set("fail_to_ram_every", "1");
 	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
-	uv_knob_set("fail_to_ram", "1");
 	EXPECT_EQ(SIGBUS, read_byte(mem + 40 * PAGE).signo);
+	knobs_calm();
 	expect_quiet(_metadata, self->fd);
 	munmap(buf, 4 * PAGE);
 }
