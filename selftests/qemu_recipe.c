@@ -110,8 +110,6 @@ FIXTURE_SETUP(qemu)
 	EXPECT_EQ(0, script("prepare"));
 	ASSERT_EQ(1, each_line(DIR "/pool", take_output, &self->out));
 	ASSERT_LT(0, self->out.pool);
-	self->pages_in = uv_stat("pages_in") + uv_stat("pages_placed");
-	self->fault_pages = uv_stat("fault_pages");
 }
 
 FIXTURE_TEARDOWN(qemu)
@@ -127,6 +125,29 @@ FIXTURE_TEARDOWN(qemu)
 	EXPECT_TRUE(uv_wait_slots(0));
 }
 
+/* The guest has not come to its program, and has nothing to say about that. */
+static bool guest_reset_itself(void)
+{
+	struct guest_said g = { 0 };
+
+	return each_line(DIR "/guest.log", take_guest, &g) >= 0 && !g.words && !g.panic;
+}
+
+/* Runs a script of the page; pages are counted from its beginning. */
+static int script_with_guest(FIXTURE_DATA(qemu) *self, const char *name)
+{
+	int ret, boots = 0;
+
+	do {
+		if (boots)
+			fprintf(stderr, "# " GUEST_AGAIN "\n");
+		self->pages_in = uv_stat("pages_in") + uv_stat("pages_placed");
+		self->fault_pages = uv_stat("fault_pages");
+		ret = script(name);
+	} while (guest_reset_itself() && ++boots < GUEST_BOOTS);
+	return ret;
+}
+
 static void expect_right(struct __test_metadata *_metadata, FIXTURE_DATA(qemu) *self)
 {
 	EXPECT_LT(0, each_line(DIR "/output", take_output, &self->out));
@@ -140,7 +161,7 @@ static void expect_right(struct __test_metadata *_metadata, FIXTURE_DATA(qemu) *
 /* uffdvramctl, outside */
 TEST_F_TIMEOUT(qemu, ctl, LIMIT_S)
 {
-	EXPECT_EQ(0, script("ctl"));
+	EXPECT_EQ(0, script_with_guest(self, "ctl"));
 	expect_right(_metadata, self);
 	EXPECT_EQ(2, self->out.moves);
 	EXPECT_EQ(self->pages_in, self->out.moved);
@@ -151,7 +172,7 @@ TEST_F_TIMEOUT(qemu, ctl, LIMIT_S)
 /* A program with libuffdvram, outside */
 TEST_F_TIMEOUT(qemu, manager, LIMIT_S)
 {
-	EXPECT_EQ(0, script("manager"));
+	EXPECT_EQ(0, script_with_guest(self, "manager"));
 	expect_right(_metadata, self);
 	EXPECT_EQ(self->pages_in, self->out.program);
 	EXPECT_LT(GUEST_PAGES / 8, self->out.program);
@@ -160,7 +181,7 @@ TEST_F_TIMEOUT(qemu, manager, LIMIT_S)
 /* QEMU maps the device by itself. */
 TEST_F_TIMEOUT(qemu, node, LIMIT_S)
 {
-	EXPECT_EQ(0, script("node"));
+	EXPECT_EQ(0, script_with_guest(self, "node"));
 	expect_right(_metadata, self);
 	EXPECT_EQ(2, self->out.moves);
 	EXPECT_EQ(self->pages_in, self->out.moved);

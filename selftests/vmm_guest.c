@@ -3,6 +3,7 @@
  * vmm_guest: what a guest says, and whether it is right.
  */
 #include <stdio.h>
+#include <string.h>
 #include "vmm/pattern.h"
 #include "vmm_guest.h"
 
@@ -25,6 +26,8 @@ void guest_line(struct guest_said *g, const char *line)
 		g->right_sums += pass == g->passes && sum == sum_of_pass(pass);
 	} else if (sscanf(line, "DONE passes=%llu bad=%llu", &g->done_passes, &g->bad) == 2) {
 		g->done = true;
+	} else if (strstr(line, "Kernel panic")) {
+		g->panic = true;
 	} else {
 		sscanf(line, "DATA words=%llu", &g->words);
 	}

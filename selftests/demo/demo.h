@@ -52,6 +52,8 @@ struct complaint {
 };
 
 struct vm {
+	char *const *argv;
+	unsigned int boots;
 	pid_t pid;
 	int serial;
 	size_t len;
@@ -66,7 +68,11 @@ struct vm {
 	struct complaint bad;
 };
 
-/* vm_start - run @argv, whose standard output is the guest's serial line */
+/*
+ * vm_start - run @argv, whose standard output is the guest's serial line. A guest that
+ * resets itself while it boots, when nobody has attached to it yet, is started again, and
+ * that is said: emulated guests of guests do so now and then on a busy machine.
+ */
 void vm_start(struct vm *vm, char *const argv[]);
 /* vm_kill - for demo_fail(): end it, if it runs */
 void vm_kill(void);

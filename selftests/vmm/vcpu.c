@@ -260,7 +260,8 @@ int vcpu_run(struct vcpu *cpu, struct ram *ram)
 			break;
 		default:
 			say_crash(cpu);
-			return EXIT_STOPPED;
+			return cpu->run->exit_reason == KVM_EXIT_SHUTDOWN ? EXIT_CRASHED :
+									    EXIT_STOPPED;
 		}
 	}
 }

@@ -26,8 +26,9 @@
 /* Exit statuses. */
 enum {
 	EXIT_RESET = 0,		/* the guest asked for a reset: its work is done */
-	EXIT_STOPPED = 1,	/* the guest crashed, or lost memory */
+	EXIT_STOPPED = 1,	/* the guest lost memory, or did what nobody expects */
 	EXIT_SETUP = 2,		/* it could not be started */
+	EXIT_CRASHED = 3,	/* the guest's processor shut down: a triple fault */
 };
 
 /* fail - say what is wrong and exit; for the time before the guest runs */
