@@ -448,15 +448,19 @@ TEST_F(netlink, garbage)
 {
 	uint64_t state = 88172645463325252ULL;
 	struct request req;
+	uint16_t flags;
+	uint8_t cmd;
 	int i, nl;
 
 	for (i = 0; i < 2000; i++) {
 		nl = request_socket();
-		req.attr = rnd(&state) % 12;
+		/* Every second one is nearly right. */
+		req.attr = rnd(&state) % (i % 2 ? 3 : 12);
 		req.len = rnd(&state) % 9;
 		req.value = rnd(&state);
-		ASSERT_EQ(0, request_send(nl, rnd(&state) % 8,
-					  rnd(&state) % 2 ? NLM_F_DUMP : NLM_F_ACK, &req));
+		cmd = rnd(&state) % (i % 2 ? 6 : 8);
+		flags = i % 2 || rnd(&state) % 2 ? NLM_F_DUMP : NLM_F_ACK;
+		ASSERT_EQ(0, request_send(nl, cmd, flags, &req));
 		if (rnd(&state) % 2)
 			EXPECT_GE(0, request_answer(nl));
 		close(nl);
@@ -466,9 +470,9 @@ TEST_F(netlink, garbage)
 /* Who does not read on keeps the module; nothing is left when he goes. */
 TEST_F(netlink, abandoned)
 {
-	char *mem = register_many(self->fd);
+	char *mem = register_many(self->fd), *poisoned;
 	long users = module_users();
-	int nl = request_socket();
+	int nl = request_socket(), i;
 
 	ASSERT_EQ(0, request_send(nl, UFFDVRAM_CMD_RANGE_GET, NLM_F_DUMP, NULL));
 	EXPECT_EQ(users + 1, module_users());
@@ -478,14 +482,20 @@ TEST_F(netlink, abandoned)
 	EXPECT_EQ(0, request_answer(nl));
 	EXPECT_EQ(users, module_users());
 	close(nl);
-	register_many(self->fd);
+	poisoned = register_many(self->fd);
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_REPLACE, poisoned + i * PAGE,
+				       PAGE, NULL));
 	nl = request_socket();
 	ASSERT_EQ(0, request_send(nl, UFFDVRAM_CMD_POISON_GET, NLM_F_DUMP, NULL));
+	EXPECT_EQ(users + 1, module_users());
 	close(nl);
+	EXPECT_EQ(users, module_users());
 	ASSERT_EQ(0, request_send(nl = request_socket(), UFFDVRAM_CMD_RANGE_GET, NLM_F_DUMP, NULL));
 	EXPECT_EQ(users + 1, module_users());
 	close(nl);
 	EXPECT_EQ(users, module_users());
+	munmap(poisoned, MANY * PAGE);
 	munmap(mem, MANY * PAGE);
 }
 

@@ -34,7 +34,7 @@ static const struct hint {
 	{ "open", EINVAL, "a thread's id? the id of its process is wanted" },
 	{ "pool attach", ENODEV, "this kernel has no DEVICE_PRIVATE" },
 	{ "pool attach", EINVAL, "a size is a multiple of the page size, not 0, less than 16T; "
-				 "a piece of a BAR is inside that; --fault is a page size of info" },
+				 "a piece of a BAR is inside that; --fault is one of info's" },
 	{ "pool attach", EPERM, "--shared takes CAP_SYS_ADMIN, a BAR CAP_SYS_RAWIO" },
 	{ "pool attach", ENXIO, "no such function, or no such memory BAR: see lspci -v" },
 	{ "pool attach", EBUSY, "another pool has it; or a driver has: unbind that, or --force" },
