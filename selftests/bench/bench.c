@@ -44,6 +44,9 @@ static const struct row rows[] = {
 	  "2.3*userfaultfd" },
 	{ "rearm-ram", INSN, row_rearm, PAGE, OURS | UFFD | SCAN | SOFT | KVM, "userfaultfd",
 	  "1.05*userfaultfd" },
+	{ "poison-replace", INSN, row_poison_replace, PAGE, OURS | UFFD, "userfaultfd", "1400" },
+	{ "poison-marker", INSN, row_poison_marker, PAGE, OURS | UFFD, "userfaultfd",
+	  "1.05*userfaultfd" },
 	{ "pool-2threads", WAITS, row_pool_2threads, PAGE, OURS | FLOOR | LEAN, "floor", "0.001" },
 	{ "fault-2threads", WAITS, row_fault_2threads, PAGE, OURS | FLOOR | HMM, "floor", "0.001" },
 };

@@ -48,6 +48,7 @@ enum {
  * @arm: have userfaultfd watch the memory, with UFFDIO_REGISTER_MODE_*; returns the
  *	descriptor
  * @install: put pages where there are none
+ * @poison: make these pages poison; @there: they are populated, and that is to be replaced
  * @dirty: write to all pages, where a CPU's writes are not what is tracked
  * @rearm: track writes to these pages from now on
  * @written: how many pages were written before the last @rearm
@@ -64,6 +65,7 @@ struct subject {
 	void (*out)(char *mem, size_t len);
 	int (*arm)(char *mem, size_t len, unsigned int modes);
 	void (*install)(char *mem, const char *data, size_t len);
+	void (*poison)(char *mem, size_t len, bool there);
 	void (*dirty)(char *mem, size_t len);
 	void (*rearm)(char *mem, size_t len);
 	size_t (*written)(char *mem, size_t len);
@@ -111,6 +113,8 @@ void row_fault(const struct round *r);
 void row_uffd_touch(const struct round *r);
 void row_install(const struct round *r);
 void row_rearm(const struct round *r);
+void row_poison_replace(const struct round *r);
+void row_poison_marker(const struct round *r);
 void row_pool_2threads(const struct round *r);
 void row_fault_2threads(const struct round *r);
 

@@ -192,6 +192,35 @@ void row_rearm(const struct round *r)
 		give_up("not all pages are told as written");
 }
 
+static void poison(const struct round *r, bool there)
+{
+	size_t i;
+
+	/* We need none. */
+	if (r->s->bit == UFFD)
+		arm(r, UFFDIO_REGISTER_MODE_MISSING);
+	measure_begin(CLOCK_THREAD_CPUTIME_ID);
+	r->s->poison(r->mem, r->len, there);
+	measure_end(r->len / PAGE);
+	for (i = 0; i < r->len; i += 16 * PAGE)
+		if (read_byte(r->mem + i).code != BUS_MCEERR_AR)
+			give_up("what should be poison is none");
+}
+
+void row_poison_replace(const struct round *r)
+{
+	fill(r->mem, r->len);
+	poison(r, true);
+}
+
+/* Where nothing is. The tables are there, as in memory that was used before. */
+void row_poison_marker(const struct round *r)
+{
+	fill(r->mem, r->len);
+	discard(r->mem, r->len);
+	poison(r, false);
+}
+
 /* Two threads, each on its own CPU and its own half of the memory. */
 
 struct pair {

@@ -10,6 +10,7 @@
 
 #include <linux/fs.h>
 #include <uffdvram/arm.h>
+#include <uffdvram/poison.h>
 
 #include "bench.h"
 #include "floor/floor.h"
@@ -74,6 +75,13 @@ int plain_arm(char *mem, size_t len, unsigned int modes)
 static void plain_install(char *mem, const char *data, size_t len)
 {
 	must(uffd_copy(plain_uffd, mem, data, len, 0), "UFFDIO_COPY");
+}
+
+static void plain_poison(char *mem, size_t len, bool there)
+{
+	if (there)
+		must(madvise(mem, len, MADV_DONTNEED) ? -errno : 0, "MADV_DONTNEED");
+	must(uffd_poison(plain_uffd, mem, len), "UFFDIO_POISON");
 }
 
 static void plain_rearm(char *mem, size_t len)
@@ -166,6 +174,12 @@ static void ours_install(char *mem, const char *data, size_t len)
 	must(uffdvram_range_install(range, mem - range_mem, data, len,
 				    UFFDVRAM_INSTALL_QUEUE, NULL), "install");
 	must(uffdvram_range_flush(range, 0, NULL), "flush");
+}
+
+static void ours_poison(char *mem, size_t len, bool there)
+{
+	must(uffdvram_range_poison(range, mem - range_mem, len,
+				   there ? UFFDVRAM_POISON_REPLACE : 0, NULL), "poison");
 }
 
 static void ours_rearm(char *mem, size_t len)
@@ -359,7 +373,7 @@ const struct subject subjects[] = {
 		.bit = OURS, .name = "ours", .module = "uffdvram",
 		.open = ours_open, .close = ours_close, .adopt = ours_adopt, .drop = ours_drop,
 		.folios = ours_folios, .in = ours_in, .out = ours_out, .arm = ours_arm,
-		.install = ours_install, .rearm = ours_rearm,
+		.install = ours_install, .rearm = ours_rearm, .poison = ours_poison,
 	}, {
 		.bit = FLOOR, .name = "floor", .module = "uffdvram_floor",
 		.file = "/files/uffdvram-floor.ko", .params = "mib=64",
@@ -381,6 +395,7 @@ const struct subject subjects[] = {
 	}, {
 		.bit = UFFD, .name = "userfaultfd", .drop = plain_drop,
 		.arm = plain_arm, .install = plain_install, .rearm = plain_rearm,
+		.poison = plain_poison,
 	}, {
 		.bit = SCAN, .name = "pagemap_scan", .drop = plain_drop,
 		.open = scan_open, .close = proc_close, .arm = plain_arm, .rearm = scan_rearm,
