@@ -69,7 +69,7 @@ void uffdvram_vram_tell_trouble(struct uffdvram_vram *v)
  * @mm: where that was found out
  * @addr: its address there
  *
- * Does not sleep.
+ * Of a pool that is lost as a whole all are told once. Does not sleep.
  */
 void uffdvram_vram_page_lost(const struct page *page, const struct mm_struct *mm,
 			     unsigned long addr)
@@ -77,7 +77,8 @@ void uffdvram_vram_page_lost(const struct page *page, const struct mm_struct *mm
 	struct uffdvram_vram *v = uffdvram_vram_of(page);
 	unsigned long slot = uffdvram_slot_of(v, page);
 
-	if (uffdvram_slot_lose(&v->slots, slot))
+	if (uffdvram_slot_lose(&v->slots, slot) &&
+	    !test_bit(UFFDVRAM_TROUBLE_LOST, &v->trouble))
 		uffdvram_owner_page_lost(v->slots.owner[slot], mm, addr);
 }
 
