@@ -232,9 +232,23 @@ TEST_F(copy, discarded_while_it_is_copied)
 	munmap(other, PAGE);
 }
 
+/* A counter, and what it was. */
+struct count {
+	const char *name;
+	uint64_t before;
+};
+
+static bool has_grown(void *count)
+{
+	struct count *c = count;
+
+	return uv_stat(c->name) > c->before;
+}
+
 /* A slow device: a signal ends the call between two batches. */
 TEST_F(copy, slow_copies_are_interruptible)
 {
+	struct count count;
 	uint32_t flags;
 
 	catch_usr1();
@@ -249,9 +263,11 @@ TEST_F(copy, slow_copies_are_interruptible)
 		fill_pages_as(c.buf, c.len, c.addr, 2);
 		ASSERT_EQ(0, uv_register(self->fd, c.addr, c.len, self->pool, &range));
 		ASSERT_EQ(c.len / PAGE, move_all(self->fd, c.addr, c.len, 0, NULL));
+		count.name = flags ? "copy_written" : "copy_read";
+		count.before = uv_stat(count.name);
 		uv_knob_set("delay_us", "%d", 200000);	/* 16 batches: 3 s */
 		ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, &c));
-		sleep_ms(500);
+		ASSERT_TRUE(wait_until(has_grown, &count, 30000));
 		interrupt(_metadata, thread, &c);
 		knobs_calm();
 		EXPECT_EQ(-EINTR, c.ret);

@@ -151,7 +151,7 @@ static void *keep_moving_in(void *arg)
 	while (!__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE)) {
 		m->errors += uv_migrate(m->fd, m->mem, MEM, 0, &result) != 0;
 		m->errors += !sum_ok(m->mem, MEM, &result);
-		m->moved += result.moved;
+		__atomic_fetch_add(&m->moved, result.moved, __ATOMIC_RELAXED);
 		m->calls++;
 		sleep_ms(20);
 	}
@@ -197,7 +197,8 @@ static void run_from_vram(struct __test_metadata *_metadata, FIXTURE_DATA(kvm) *
 
 	/* During rounds: it runs, and never waits for the mover to be done. */
 	ASSERT_EQ(0, pthread_create(&thread, NULL, keep_moving_in, &m));
-	while (back < 12000 || round < 6) {
+	while (back < 12000 || round < 6 ||
+	       __atomic_load_n(&m.moved, __ATOMIC_RELAXED) <= DATA_PAGES) {
 		ASSERT_EQ(round, run_round(_metadata, &self->vcpu, NULL));
 		back = uv_stat("fault_pages") - faults;
 		round++;

@@ -230,7 +230,7 @@ TEST_F(vram, faults_that_come_again)
 
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, mem, LEN));
 	look();
-	uv_knob_set("delay_us", "%d", 20 * SLOW_US);
+	uv_knob_set("delay_us", "%d", 100 * SLOW_US);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, slow_read, &r));
 	sleep_ms(10 * SLOW_US / 1000);
 	uv_knob_set("delay_us", "0");

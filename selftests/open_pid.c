@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 
 #define PAGES		16
@@ -183,10 +184,11 @@ TEST_F(open_pid, what_is_no_pidfd)
 TEST_F(open_pid, dead_process)
 {
 	int pidfd = pidfd_of(self->c.pid);
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
 
 	/* A zombie first, with its number still taken, then nothing at all. */
 	child_tell(self->c.fd, EXIT);
-	sleep_ms(500);
+	ASSERT_EQ(1, poll(&end, 1, 20000));
 	EXPECT_EQ(-ESRCH, uv_open_pid(self->fd, pidfd));
 	child_end(&self->c);
 	EXPECT_EQ(-ESRCH, uv_open_pid(self->fd, pidfd));
