@@ -199,7 +199,7 @@ static bool backend_sums_match(const struct uffdvram_backend *b,
 	unsigned int i;
 
 	for (i = 0; i < 1U << x->order; i++)
-		if (sum[i] != backend_sum(x->ram + i))
+		if (READ_ONCE(sum[i]) && sum[i] != backend_sum(x->ram + i))
 			return false;
 	return true;
 }
@@ -275,15 +275,32 @@ unsigned int uffdvram_backend_to_ram(struct uffdvram_backend *b,
 	return backend_copy(b, false, x, n);
 }
 
-int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int order)
+int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int npages)
 {
 	int idx = srcu_read_lock(&backend_srcu);
-	int ret = READ_ONCE(b->lost) ? -EIO : b->ops->clear(b, off, order);
+	int ret = READ_ONCE(b->lost) ? -EIO : b->ops->clear(b, off, npages);
 
 	if (b->sums && !ret)
-		memset32(b->sums + (off >> PAGE_SHIFT), b->zero_sum, 1U << order);
+		memset32(b->sums + (off >> PAGE_SHIFT), b->zero_sum, npages);
 	srcu_read_unlock(&backend_srcu, idx);
 	return ret;
+}
+
+/**
+ * uffdvram_backend_forget() - the device is about to write a page by itself
+ * @b: the backend
+ * @off: of the page
+ *
+ * Its checksum counts no more, until it is stored anew. Any context; the pool has a slot
+ * in use.
+ */
+void uffdvram_backend_forget(struct uffdvram_backend *b, u64 off)
+{
+	int idx = srcu_read_lock(&backend_srcu);
+
+	if (b->sums && !READ_ONCE(b->lost))
+		WRITE_ONCE(b->sums[off >> PAGE_SHIFT], 0);
+	srcu_read_unlock(&backend_srcu, idx);
 }
 
 /**

@@ -21,7 +21,8 @@ struct uffdvram_backend_ops;
  * @ops: how to reach it; not to be followed once @ops->detach was called
  * @bytes: its size
  * @checked: it has checksums
- * @sums: of each page, as it was stored; protected by the gates of slots
+ * @sums: of each page, as it was stored; protected by the gates of slots. 0: nobody
+ *	knows what it should hold (of pages whose sum happens to be 0, too)
  * @zero_sum: of a page of zeroes
  * @about: what it found at attach, for the administrator: " name value" pairs
  * @priv: the backend's own
@@ -73,7 +74,8 @@ struct uffdvram_xfer {
  *	Runs under mmap_lock and folio locks: no allocation, no user memory. The
  *	bytes are visible to every later @to_ram when it returns.
  * @to_ram: likewise, out.
- * @clear: zero one page of @order at @off; 0 or an errno
+ * @clear: zero @npages pages of 4 KiB from @off on; 0, or an errno: any of them may
+ *	be as it was
  */
 struct uffdvram_backend_ops {
 	const char *name;
@@ -90,7 +92,7 @@ struct uffdvram_backend_ops {
 				struct uffdvram_xfer *x, unsigned int n);
 	unsigned int (*to_ram)(struct uffdvram_backend *b,
 			       struct uffdvram_xfer *x, unsigned int n);
-	int (*clear)(struct uffdvram_backend *b, u64 off, unsigned int order);
+	int (*clear)(struct uffdvram_backend *b, u64 off, unsigned int npages);
 };
 
 extern const struct uffdvram_backend_ops uffdvram_backend_sim;
@@ -116,7 +118,8 @@ unsigned int uffdvram_backend_to_vram(struct uffdvram_backend *b,
 				      struct uffdvram_xfer *x, unsigned int n);
 unsigned int uffdvram_backend_to_ram(struct uffdvram_backend *b,
 				     struct uffdvram_xfer *x, unsigned int n);
-int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int order);
+int uffdvram_backend_clear(struct uffdvram_backend *b, u64 off, unsigned int npages);
+void uffdvram_backend_forget(struct uffdvram_backend *b, u64 off);
 void uffdvram_backend_lose(struct uffdvram_backend *b);
 
 int uffdvram_pci_init(void);

@@ -37,6 +37,11 @@ static bool knobs_act_on(const struct uffdvram_backend *b)
 #endif
 }
 
+static bool knob_is_set(const struct knob_fail *f)
+{
+	return atomic_read(&f->nth) > 0 || READ_ONCE(f->every);
+}
+
 static bool knob_says_fail(struct knob_fail *f)
 {
 	u32 every = READ_ONCE(f->every);
@@ -70,13 +75,13 @@ void uffdvram_knobs_delay(const struct uffdvram_backend *b)
 unsigned int uffdvram_knobs_fail(const struct uffdvram_backend *b, bool in,
 				 struct uffdvram_xfer *x, unsigned int n)
 {
+	struct knob_fail *f = in ? &knob_fail_to_vram : &knob_fail_to_ram;
 	unsigned int i, failed = 0;
 
-	if (!knobs_act_on(b))
+	if (!knob_is_set(f) || !knobs_act_on(b))
 		return 0;
 	for (i = 0; i < n; i++) {
-		if (x[i].err ||
-		    !knob_says_fail(in ? &knob_fail_to_vram : &knob_fail_to_ram))
+		if (x[i].err || !knob_says_fail(f))
 			continue;
 		x[i].err = -EIO;
 		failed++;

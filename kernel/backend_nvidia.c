@@ -408,7 +408,7 @@ static unsigned int nvidia_to_ram(struct uffdvram_backend *b, struct uffdvram_xf
 	return nvidia_copy_all(b, x, n, false);
 }
 
-static int nvidia_clear(struct uffdvram_backend *b, u64 off, unsigned int order)
+static int nvidia_clear(struct uffdvram_backend *b, u64 off, unsigned int npages)
 {
 	const struct uffdvram_bar *bar;
 	unsigned int i;
@@ -416,10 +416,10 @@ static int nvidia_clear(struct uffdvram_backend *b, u64 off, unsigned int order)
 
 	if (inject(in))
 		return -EIO;
-	for (i = 0; i < 1U << order; i++) {
+	for (i = 0; i < npages; i++) {
 		in_run = off + ((u64)i << PAGE_SHIFT);
 		bar = nvidia_find(b->priv, &in_run);
-		uffdvram_bar_clear(bar, in_run, 0);
+		uffdvram_bar_clear(bar, in_run, 1);
 	}
 	uffdvram_bar_flush();
 	return 0;

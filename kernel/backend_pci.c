@@ -300,13 +300,13 @@ static unsigned int pci_to_ram(struct uffdvram_backend *b,
 	return failed;
 }
 
-static int pci_clear(struct uffdvram_backend *b, u64 off, unsigned int order)
+static int pci_clear(struct uffdvram_backend *b, u64 off, unsigned int npages)
 {
 	const struct pci_window *w = b->priv;
 
 	if (inject(in))
 		return -EIO;
-	uffdvram_bar_clear(&w->bar, off, order);
+	uffdvram_bar_clear(&w->bar, off, npages);
 	uffdvram_bar_flush();
 	return 0;
 }

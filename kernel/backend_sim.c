@@ -40,21 +40,26 @@ static void sim_detach(struct uffdvram_backend *b)
 }
 
 /* By pages: faster than memcpy(), but KASAN would not see it. */
-static void sim_copy(void *to, void *from, unsigned int order)
+static __always_inline void sim_copy(void *to, void *from, unsigned int order)
 {
-	unsigned long at;
+	unsigned int n = 1U << order;
 
 	instrument_read(from, PAGE_SIZE << order);
 	instrument_write(to, PAGE_SIZE << order);
-	for (at = 0; at < PAGE_SIZE << order; at += PAGE_SIZE)
-		copy_page(to + at, from + at);
+	for (;;) {
+		copy_page(to, from);
+		if (!--n)
+			break;
+		to += PAGE_SIZE;
+		from += PAGE_SIZE;
+	}
 }
 
 /* A host page with a memory error must not take us down. */
-static bool sim_copy_mc(void *to, void *from, unsigned int order)
+static __always_inline bool sim_copy_mc(void *to, void *from, unsigned int order)
 {
 	/* Without ERMS, copy_mc_to_kernel() is memcpy(), and recovers from nothing. */
-	if (boot_cpu_has(X86_FEATURE_ERMS))
+	if (cpu_feature_enabled(X86_FEATURE_ERMS))
 		return !copy_mc_to_kernel(to, from, PAGE_SIZE << order);
 	sim_copy(to, from, order);
 	return true;
@@ -63,16 +68,16 @@ static bool sim_copy_mc(void *to, void *from, unsigned int order)
 static unsigned int sim_to_vram(struct uffdvram_backend *b,
 				struct uffdvram_xfer *x, unsigned int n)
 {
-	unsigned int i, failed = 0;
+	struct uffdvram_xfer *end = x + n;
+	unsigned int failed = 0;
+	void *from;
 
-	for (i = 0; i < n; i++) {
-		void *from = kmap_local_page(x[i].ram);
-
-		if (inject(in) || !sim_copy_mc(b->priv + x[i].off, from, x[i].order)) {
-			x[i].err = -EIO;
+	for (; x < end; x++) {
+		from = kmap_local_page(x->ram);
+		x->err = 0;
+		if (inject(in) || !sim_copy_mc(b->priv + x->off, from, x->order)) {
+			x->err = -EIO;
 			failed++;
-		} else {
-			x[i].err = 0;
 		}
 		kunmap_local(from);
 	}
@@ -82,31 +87,30 @@ static unsigned int sim_to_vram(struct uffdvram_backend *b,
 static unsigned int sim_to_ram(struct uffdvram_backend *b,
 			       struct uffdvram_xfer *x, unsigned int n)
 {
-	unsigned int i, failed = 0;
+	struct uffdvram_xfer *end = x + n;
+	unsigned int failed = 0;
+	void *to;
 
-	for (i = 0; i < n; i++) {
-		void *to = kmap_local_page(x[i].ram);
-
-		if (inject(out)) {
-			x[i].err = -EIO;
+	for (; x < end; x++) {
+		to = kmap_local_page(x->ram);
+		x->err = inject(out) ? -EIO : 0;
+		if (x->err)
 			failed++;
-		} else {
-			sim_copy(to, b->priv + x[i].off, x[i].order);
-			x[i].err = 0;
-		}
+		else
+			sim_copy(to, b->priv + x->off, x->order);
 		kunmap_local(to);
 	}
 	return failed;
 }
 
-static int sim_clear(struct uffdvram_backend *b, u64 off, unsigned int order)
+static int sim_clear(struct uffdvram_backend *b, u64 off, unsigned int npages)
 {
-	void *at = b->priv + off;
+	void *at = b->priv + off, *end = at + npages * PAGE_SIZE;
 
 	if (inject(in))
 		return -EIO;
-	instrument_write(at, PAGE_SIZE << order);
-	for (; at < b->priv + off + (PAGE_SIZE << order); at += PAGE_SIZE)
+	instrument_write(at, end - at);
+	for (; at < end; at += PAGE_SIZE)
 		clear_page(at);
 	return 0;
 }

@@ -151,17 +151,17 @@ void uffdvram_bar_read(const struct uffdvram_bar *bar, u64 off,
 EXPORT_SYMBOL_GPL(uffdvram_bar_read);
 
 /**
- * uffdvram_bar_clear() - zero a page of a BAR
+ * uffdvram_bar_clear() - zero pages of a BAR
  * @bar: mapped
  * @off: byte offset in it
- * @order: 0 for a page of 4 KiB
+ * @npages: how many, of 4 KiB
  *
  * uffdvram_bar_flush() has to follow.
  */
 void uffdvram_bar_clear(const struct uffdvram_bar *bar, u64 off,
-			unsigned int order)
+			unsigned int npages)
 {
-	memset_io(bar->base + off, 0, PAGE_SIZE << order);
+	memset_io(bar->base + off, 0, npages * PAGE_SIZE);
 }
 EXPORT_SYMBOL_GPL(uffdvram_bar_clear);
 

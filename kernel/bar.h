@@ -43,7 +43,7 @@ int uffdvram_bar_write(const struct uffdvram_bar *bar, u64 off,
 void uffdvram_bar_read(const struct uffdvram_bar *bar, u64 off,
 		       struct page *to, unsigned int order);
 void uffdvram_bar_clear(const struct uffdvram_bar *bar, u64 off,
-			unsigned int order);
+			unsigned int npages);
 
 /*
  * After the last write, before anybody else learns of it: empties this CPU's

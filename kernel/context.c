@@ -9,6 +9,7 @@
 #include "context.h"
 #include "event.h"
 #include "inject.h"
+#include "lease.h"
 #include "lock.h"
 #include "object.h"
 #include "range.h"
@@ -69,16 +70,14 @@ out_unlock:
 static void mm_free(struct kref *ref)
 {
 	struct uffdvram_mm *umm = container_of(ref, struct uffdvram_mm, ref);
+	struct mm_struct *mm = umm->mm;
 
 	lockdep_assert_held(&uffdvram_mms_lock);
-	xa_erase(&uffdvram_mms, (unsigned long)umm->mm);
-	/* Before another one is made for the same mm: it would find the watch. */
-	if (umm->watch)
-		uffdvram_watch_end(umm->watch);
+	xa_erase(&uffdvram_mms, (unsigned long)mm);
+	/* Before another one is made for the same mm: it would find the watches. */
+	uffdvram_watch_end(umm);
 	mutex_unlock(&uffdvram_mms_lock);
-	mmdrop(umm->mm);
-	if (!umm->watch)
-		uffdvram_mm_free(umm);
+	mmdrop(mm);
 }
 
 /**
@@ -123,6 +122,7 @@ struct uffdvram_ctx *uffdvram_ctx_new(struct mm_struct *mm, pid_t pid)
 	if (!ctx)
 		return ERR_PTR(-ENOMEM);
 	xa_init_flags(&ctx->ranges, XA_FLAGS_ALLOC1);
+	xa_init_flags(&ctx->leases, XA_FLAGS_ALLOC1);
 	ret = ctx_reserve_id(ctx);
 	if (ret)
 		goto err_ctx;
@@ -159,6 +159,16 @@ err_ctx:
 	return ERR_PTR(ret);
 }
 
+/* Nobody can end them any more. */
+static void ctx_abandon_leases(struct uffdvram_ctx *ctx)
+{
+	struct uffdvram_lease *l;
+	unsigned long id;
+
+	xa_for_each(&ctx->leases, id, l)
+		uffdvram_lease_abandon(l);
+}
+
 /* The pools that the context attached for itself end with it. */
 static void ctx_retire_pools(struct uffdvram_ctx *ctx)
 {
@@ -188,8 +198,10 @@ void uffdvram_ctx_free(struct uffdvram_ctx *ctx)
 	spin_lock(&ctx->umm->ctxs_lock);
 	list_del(&ctx->link);
 	spin_unlock(&ctx->umm->ctxs_lock);
+	ctx_abandon_leases(ctx);
 	uffdvram_range_drop_all(ctx);
 	ctx_retire_pools(ctx);
+	xa_destroy(&ctx->leases);
 	xa_destroy(&ctx->ranges);
 	uffdvram_mm_put(ctx->umm);
 	uffdvram_user_put(ctx->user);

@@ -23,7 +23,12 @@ struct uffdvram_watch;
  * @lock: rank 4; protects @ranges and @nr_ranges
  * @ranges: struct uffdvram_range by address, of all contexts; read under RCU, too
  * @nr_ranges: how many
+ * @harvested: some range of it has been harvested, perhaps
+ * @exclusive: it has had exclusive ranges, perhaps
  * @watch: tells us what becomes of it; NULL until the first context is ready
+ * @departures: tells us of pages that leave VRAM; NULL until something is harvested, or
+ *	exclusive
+ * @watches: how many of these there are
  * @ctxs_lock: rank 7; protects @ctxs
  * @ctxs: contexts
  */
@@ -33,7 +38,11 @@ struct uffdvram_mm {
 	struct mutex lock;	/* rank 4 */
 	struct maple_tree ranges;
 	unsigned int nr_ranges;
+	bool harvested;
+	bool exclusive;
 	struct uffdvram_watch *watch;
+	struct uffdvram_watch *departures;
+	atomic_t watches;
 	spinlock_t ctxs_lock;	/* rank 7 */
 	struct list_head ctxs;
 };
@@ -46,6 +55,7 @@ struct uffdvram_mm {
  * @events: what it has to tell
  * @user: who opened it, and pays for slots
  * @ranges: struct uffdvram_range by number; NULL while one is being made
+ * @leases: struct uffdvram_lease by number; likewise
  */
 struct uffdvram_ctx {
 	u32 id;
@@ -54,6 +64,7 @@ struct uffdvram_ctx {
 	struct uffdvram_events *events;
 	struct uffdvram_user *user;
 	struct xarray ranges;
+	struct xarray leases;
 };
 
 /**

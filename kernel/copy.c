@@ -36,7 +36,8 @@
 /**
  * struct copy - one COPY in progress
  * @arg: the caller's argument
- * @mm: address space, with a reference on its users
+ * @umm: address space
+ * @mm: the same, with a reference on its users
  * @write: to the pages
  * @in_place: no userfaultfd waits for writes to this VMA: slots may be written
  * @err: what the device failed with, after pages that it copied
@@ -47,6 +48,7 @@
  */
 struct copy {
 	struct uffdvram_copy *arg;
+	struct uffdvram_mm *umm;
 	struct mm_struct *mm;
 	bool write;
 	bool in_place;
@@ -84,6 +86,8 @@ static int copy_judge(const struct copy *c, struct uffdvram_look look)
 	case UFFDVRAM_ENTRY_MARKER:
 	case UFFDVRAM_ENTRY_SWAP:
 		return copy_nofault(c) ? -ENOENT : 0;
+	case UFFDVRAM_ENTRY_VRAM:
+		return look.private ? -EACCES : 0;
 	default:
 		return 0;
 	}
@@ -109,15 +113,16 @@ static int copy_enter_one(struct copy *c, struct uffdvram_vram *v, unsigned int 
 {
 	unsigned long slot = uffdvram_slot_of(v, c->pages[i]);
 	bool shares = copy_shares_gate(c, i);
-	int ret = 0;
+	int ret = 0, state;
 
 	if (uffdvram_vram_of(c->pages[i]) != v ||
 	    (!shares && !uffdvram_slot_gate_enter(&v->slots, copy_gate(c, v, i))))
 		return -EAGAIN;
-	if (uffdvram_slot_state(&v->slots, slot) & UFFDVRAM_SLOT_PRIVATE)
-		ret = -EACCES;
-	else if (uffdvram_slot_is_lost(&v->slots, slot))
+	state = uffdvram_vram_slot_state(v, slot);
+	if (state & UFFDVRAM_SLOT_LOST)
 		ret = -EHWPOISON;
+	else if (state & UFFDVRAM_SLOT_PRIVATE)
+		ret = -EACCES;
 	if (ret && !shares)
 		uffdvram_slot_gate_leave(&v->slots, copy_gate(c, v, i));
 	c->xfer[i].off = uffdvram_slot_off(slot);
@@ -136,6 +141,23 @@ static int copy_enter(struct copy *c, struct uffdvram_vram *v, unsigned int n)
 			return i ?: ret;
 	}
 	return n;
+}
+
+/* Of what the device may write, too, there is no checksum that would hold. */
+static void copy_slots_written(struct copy *c, struct vm_area_struct *vma,
+			       unsigned long addr, unsigned int n)
+{
+	struct uffdvram_vram *v = uffdvram_vram_of(c->pages[0]);
+	unsigned int i;
+
+	uffdvram_walk_written(vma, addr, c->pages, n);
+	uffdvram_range_written(c->umm, addr, addr + n * PAGE_SIZE);
+	if (!atomic_long_read(&v->slots.leased))
+		return;
+	for (i = 0; i < n; i++)
+		if (uffdvram_slot_state(&v->slots, uffdvram_slot_of(v, c->pages[i])) &
+		    UFFDVRAM_SLOT_WRITING)
+			uffdvram_backend_forget(&v->backend, c->xfer[i].off);
 }
 
 /*
@@ -172,7 +194,7 @@ static int copy_slots(struct copy *c, struct vm_area_struct *vma,
 			uffdvram_vram_page_lost(c->pages[i], c->mm, addr + i * PAGE_SIZE);
 	}
 	if (c->write)
-		uffdvram_walk_written(vma, addr, c->pages, got);
+		copy_slots_written(c, vma, addr, got);
 	for (i = 0; i < got; i++)
 		if (!copy_shares_gate(c, i))
 			uffdvram_slot_gate_leave(&v->slots, copy_gate(c, v, i));
@@ -206,6 +228,36 @@ static int copy_store(struct copy *c, unsigned long addr, unsigned int first,
 	return i ?: -EAGAIN;
 }
 
+/* The VMA at @addr, if it can be copied from or to; else ERR_PTR. */
+static struct vm_area_struct *copy_vma(const struct copy *c, unsigned long addr)
+{
+	struct vm_area_struct *vma = vma_lookup(c->mm, addr);
+
+	if (!vma || !uffdvram_vma_is_ours(vma))
+		return ERR_PTR(-EFAULT);
+	if (!(vma->vm_flags & (c->write ? VM_WRITE : VM_READ)))
+		return ERR_PTR(-EACCES);
+	return vma;
+}
+
+/* The core could not fault in a page that was moving: perhaps it is private. */
+static int copy_refused(struct copy *c, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	int ret = -EFAULT;
+
+	if (mmap_read_lock_killable(c->mm))
+		return -EINTR;
+	vma = copy_vma(c, addr);
+	if (!IS_ERR(vma)) {
+		uffdvram_walk_briefly(vma, addr, addr + PAGE_SIZE, c->look);
+		if (c->look[0].private)
+			ret = -EACCES;
+	}
+	mmap_read_unlock(c->mm);
+	return ret;
+}
+
 /*
  * Copies a run of @n pages that are not in VRAM, or must not be written there.
  * mmap_lock is held, and dropped. Returns how many.
@@ -224,6 +276,8 @@ static int copy_ram(struct copy *c, unsigned long addr, unsigned int first,
 							    &locked));
 	if (locked)
 		mmap_read_unlock(c->mm);
+	if (got == -EFAULT && copy_moving(c, 0))
+		return copy_refused(c, addr);
 	if (got <= 0)
 		return got == -EFAULT && (flags & FOLL_NOFAULT) ? -ENOENT : got ?: -EFAULT;
 	ret = got;
@@ -262,18 +316,6 @@ static void copy_put(struct copy *c, unsigned int n)
 	for (i = 0; i < n; i++)
 		if (c->pages[i])
 			put_page(c->pages[i]);
-}
-
-/* The VMA at @addr, if it can be copied from or to; else ERR_PTR. */
-static struct vm_area_struct *copy_vma(const struct copy *c, unsigned long addr)
-{
-	struct vm_area_struct *vma = vma_lookup(c->mm, addr);
-
-	if (!vma || !uffdvram_vma_is_ours(vma))
-		return ERR_PTR(-EFAULT);
-	if (!(vma->vm_flags & (c->write ? VM_WRITE : VM_READ)))
-		return ERR_PTR(-EACCES);
-	return vma;
 }
 
 /*
@@ -407,7 +449,7 @@ static void copy_free(struct copy *c)
 	kfree(c);
 }
 
-static struct copy *copy_alloc(struct uffdvram_copy *arg, struct mm_struct *mm)
+static struct copy *copy_alloc(struct uffdvram_copy *arg, struct uffdvram_mm *umm)
 {
 	struct copy *c = may_fail(alloc, NULL, kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT));
 	unsigned int i;
@@ -415,7 +457,8 @@ static struct copy *copy_alloc(struct uffdvram_copy *arg, struct mm_struct *mm)
 	if (!c)
 		return NULL;
 	c->arg = arg;
-	c->mm = mm;
+	c->umm = umm;
+	c->mm = umm->mm;
 	c->write = arg->flags & UFFDVRAM_COPY_WRITE;
 	for (i = 0; i < min_t(u64, COPY_PAGES, arg->len >> PAGE_SHIFT); i++) {
 		c->bounce[i] = may_fail(alloc, NULL, alloc_page(GFP_KERNEL_ACCOUNT));
@@ -443,7 +486,7 @@ int uffdvram_ioctl_copy(struct uffdvram_ucmd *ucmd)
 	mm = uffdvram_ctx_mmget(ucmd->ctx);
 	if (!mm)
 		return -ESRCH;
-	c = copy_alloc(arg, mm);
+	c = copy_alloc(arg, ucmd->ctx->umm);
 	ret = c ? copy_run(c, ucmd->ctx) : -ENOMEM;
 	if (c)
 		copy_free(c);

@@ -55,12 +55,13 @@ static bool events_know(const struct uffdvram_event *last,
 	       last->addr == event->addr && last->len == event->len;
 }
 
-/* Pages that come home, or are lost, one after the other make one event. */
+/* Pages that come home, are lost, or no longer leased, one after the other make one event. */
 static bool events_join(struct uffdvram_event *last,
 			const struct uffdvram_event *event)
 {
 	if ((event->type != UFFDVRAM_EVENT_FAULT_BACK &&
-	     event->type != UFFDVRAM_EVENT_PAGE_LOST) ||
+	     event->type != UFFDVRAM_EVENT_PAGE_LOST &&
+	     event->type != UFFDVRAM_EVENT_LEASE_REVOKED) ||
 	    last->addr + last->len != event->addr)
 		return false;
 	last->len += event->len;

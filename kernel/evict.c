@@ -9,23 +9,29 @@
  * looked up that may map it, and the page is moved as MIGRATE does, with that
  * address space's mmap_lock held. An address space that is exiting frees its
  * pages by itself.
+ *
+ * What is private does not come home: where its range or pool is no more it becomes
+ * poison, in place, and its slot is free.
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include <linux/uffdvram.h>
 
 #include "evict.h"
 #include "inject.h"
+#include "lease.h"
 #include "lock.h"
 #include "migrate.h"
 #include "owner.h"
 #include "stat.h"
 #include "trace.h"
 #include "vram.h"
+#include "walk.h"
 
 #define EVICT_BACKOFF_MAX	HZ
 /* Places that a page is looked for at; others have it after a fork. */
@@ -148,14 +154,119 @@ static int evict_page(struct uffdvram_migrate_step *s, struct page *page,
 	return moved;
 }
 
-static bool evict_is_orphan(struct uffdvram_vram *v, unsigned long slot)
+/* Marks of poison in the place of pages that are lost: of @n from @addr on. How many? */
+static unsigned int evict_mark(struct vm_area_struct *vma, unsigned long addr,
+			       const struct uffdvram_look *look, unsigned int n)
+{
+	unsigned int i, first, marked = 0;
+	unsigned long at;
+
+	for (i = 0; i < n; i++) {
+		if (look[i].entry != UFFDVRAM_ENTRY_LOST)
+			continue;
+		for (first = i; i < n && look[i].entry == UFFDVRAM_ENTRY_LOST; i++)
+			;
+		at = addr + first * PAGE_SIZE;
+		/* Alone: the core takes an entry of 2 MiB apart, so there is a table. */
+		zap_vma_range(vma, at, PAGE_SIZE);
+		if (i - first > 1)
+			zap_vma_range(vma, at + PAGE_SIZE, (i - first - 1) * PAGE_SIZE);
+		uffdvram_walk_poison(vma, at, i - first);
+		marked += i - first;
+	}
+	return marked;
+}
+
+/*
+ * All that is lost below one PMD of one VMA becomes poison, from *@addr on; that goes on
+ * to where the next piece begins. How many pages were marked, or -EINTR.
+ */
+static int evict_mark_piece(struct mm_struct *mm, unsigned long *addr, unsigned long end)
+{
+	struct uffdvram_look *look;
+	struct vm_area_struct *vma;
+	int ret = 0;
+
+	end = min(end, ALIGN(*addr + 1, PMD_SIZE));
+	look = may_fail(alloc, NULL, kvmalloc_array(UFFDVRAM_WALK_PAGES, sizeof(*look),
+						    GFP_KERNEL));
+	if (!look)
+		return -ENOMEM;
+	if (may_fail(kill, -EINTR, mmap_write_lock_killable(mm))) {
+		kvfree(look);
+		return -EINTR;
+	}
+	vma = find_vma(mm, *addr);
+	if (vma && vma->vm_start < end && uffdvram_vma_is_ours(vma)) {
+		*addr = max(*addr, vma->vm_start);
+		end = min(end, vma->vm_end);
+		vma_start_write(vma);
+		uffdvram_walk_briefly(vma, *addr, end, look);
+		ret = evict_mark(vma, *addr, look, (end - *addr) >> PAGE_SHIFT);
+	}
+	mmap_write_unlock(mm);
+	kvfree(look);
+	*addr = end;
+	return ret;
+}
+
+/*
+ * Destroys what a private slot holds that nobody may have any more, wherever that is
+ * mapped, along with its neighbours: pages, or an errno. What is lost already may get
+ * its mark, too.
+ */
+static int evict_destroy(struct page *page)
+{
+	unsigned int nth, marked = 0;
+	unsigned long start, end;
+	struct mm_struct *mm;
+	int ret = 0;
+
+	for (nth = 0; ret >= 0 && nth < EVICT_PLACES; nth++) {
+		mm = evict_where(page, nth, &start, &end);
+		if (!mm)
+			break;
+		end = ALIGN(end, PMD_SIZE);
+		while (ret >= 0 && start < end) {
+			ret = evict_mark_piece(mm, &start, end);
+			marked += max(ret, 0);
+		}
+		/* As in evict_page(). */
+		mmput_async(mm);
+	}
+	uffdvram_stat_add(private_destroyed, marked);
+	return ret < 0 ? ret : marked;
+}
+
+/* Brings home, or destroys, what a slot holds: pages, or -EINTR. */
+static int evict_slot(struct uffdvram_migrate_step *s, struct uffdvram_vram *v,
+		      unsigned long slot, bool *no_memory)
+{
+	struct page *page = uffdvram_slot_page(v, slot);
+	bool doomed;
+	int ret;
+
+	/* Its owner may go just now. */
+	rcu_read_lock();
+	doomed = uffdvram_vram_slot_state(v, slot) & UFFDVRAM_SLOT_LOST;
+	rcu_read_unlock();
+	if (!doomed)
+		return evict_page(s, page, no_memory);
+	ret = evict_destroy(page);
+	*no_memory |= ret == -ENOMEM;
+	return ret == -ENOMEM ? 0 : ret;
+}
+
+/* Nobody's, or lost for whose it was. */
+static bool evict_is_orphan(struct uffdvram_vram *v, unsigned long slot, int state)
 {
 	struct uffdvram_owner *o;
 	bool orphan;
 
 	rcu_read_lock();
 	o = READ_ONCE(v->slots.owner[slot]);
-	orphan = o && READ_ONCE(o->dead);
+	orphan = o && (READ_ONCE(o->dead) ||
+		       ((state & UFFDVRAM_SLOT_PRIVATE) && READ_ONCE(o->breached)));
 	rcu_read_unlock();
 	return orphan;
 }
@@ -165,9 +276,11 @@ static bool evict_wanted(struct uffdvram_vram *v, unsigned long slot,
 {
 	int state = uffdvram_slot_state(&v->slots, slot);
 
-	if (!(state & UFFDVRAM_SLOT_USED) || (state & UFFDVRAM_SLOT_LOST))
+	/* A slot that is parked has no page: it is free when its lease ends. */
+	if (!(state & UFFDVRAM_SLOT_USED) ||
+	    (state & (UFFDVRAM_SLOT_LOST | UFFDVRAM_SLOT_PARKED)))
 		return false;
-	return !orphans_only || evict_is_orphan(v, slot);
+	return !orphans_only || evict_is_orphan(v, slot, state);
 }
 
 /**
@@ -176,7 +289,8 @@ static bool evict_wanted(struct uffdvram_vram *v, unsigned long slot,
  * @orphans_only: leave what a living range owns
  * @res: out: what happened
  *
- * May sleep. What cannot be read becomes poison.
+ * May sleep. What cannot be read becomes poison, and so does what is private. Unless
+ * @orphans_only, leases are revoked.
  *
  * Return: 0; -ENOMEM when not even the books could be kept; -EINTR.
  */
@@ -190,6 +304,8 @@ int uffdvram_evict(struct uffdvram_vram *v, bool orphans_only,
 
 	lockdep_assert_held(&v->detach);
 	memset(res, 0, sizeof(*res));
+	if (!orphans_only)
+		uffdvram_lease_revoke_pool(v);
 	s = uffdvram_migrate_step_alloc();
 	if (!s) {
 		res->no_memory = true;
@@ -204,8 +320,7 @@ int uffdvram_evict(struct uffdvram_vram *v, bool orphans_only,
 			break;
 		}
 		tried++;
-		ret = evict_page(s, uffdvram_slot_page(v, slot),
-				 &res->no_memory);
+		ret = evict_slot(s, v, slot, &res->no_memory);
 		if (ret < 0)
 			break;
 		res->moved += ret;
@@ -249,7 +364,7 @@ int uffdvram_evict_window(struct uffdvram_vram *v, unsigned long slot,
 	for (i = 0; !v->reaped && i < n && ret >= 0; i++) {
 		if (test_bit(i, keep) || !evict_wanted(v, slot + i, false))
 			continue;
-		ret = evict_page(s, uffdvram_slot_page(v, slot + i), &no_memory);
+		ret = evict_slot(s, v, slot + i, &no_memory);
 		moved += max(ret, 0);
 	}
 	mutex_unlock(&v->detach);

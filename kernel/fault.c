@@ -6,7 +6,8 @@
  * Newer kernels also hold the page's lock, so that one fault at a time gets
  * here; older ones let all of them in, and each one's reference keeps the others
  * from migrating. Hence the gate: one brings the page home, the others give up
- * their references at once and come again.
+ * their references at once and come again. A page that the device uses is waited for
+ * first (fault_lease.c).
  *
  * An entry of 2 MiB is the business of fault_huge.c.
  */
@@ -16,10 +17,14 @@
 #include <linux/pagemap.h>
 #include <linux/sched.h>
 
+#include <linux/uffdvram.h>
+
 #include "fault.h"
 #include "fault_huge.h"
+#include "fault_lease.h"
 #include "inject.h"
 #include "latency.h"
+#include "lease.h"
 #include "lock.h"
 #include "owner.h"
 #include "stat.h"
@@ -55,15 +60,15 @@ static vm_fault_t fault_poison(void)
  * fault_try() - bring one page home, once
  * @vmf: the fault; vmf->page is the device page
  * @v: its pool
+ * @slot: of the page
  * @ram: in: a fresh page; out: NULL if it is used
  *
  * Return: 0 when the page has moved, -EAGAIN when it could not just now, -EIO
  * when its data is lost.
  */
 static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
-		     struct page **ram)
+		     unsigned long slot, struct page **ram)
 {
-	unsigned long slot = uffdvram_slot_of(v, vmf->page);
 	unsigned long addr = vmf->address & PAGE_MASK;
 	unsigned long src = 0, dst = 0;
 	struct uffdvram_xfer xfer = {
@@ -103,8 +108,28 @@ static int fault_try(struct vm_fault *vmf, struct uffdvram_vram *v,
 	return ret;
 }
 
-static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
+/*
+ * Somebody wants all pages of 2 MiB in RAM, to make one of them. Such faults say that they
+ * may be taken again, and nothing else.
+ */
+static bool fault_is_collapse(const struct vm_fault *vmf)
 {
+	return vmf->flags == FAULT_FLAG_ALLOW_RETRY;
+}
+
+/*
+ * khugepaged does; nobody has touched the page. MADV_COLLAPSE is no kernel thread; and
+ * kernel threads that work for a process say more.
+ */
+static bool fault_is_khugepaged(const struct vm_fault *vmf)
+{
+	return fault_is_collapse(vmf) && (current->flags & PF_KTHREAD);
+}
+
+static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v,
+				unsigned long slot)
+{
+	bool collapse = fault_is_collapse(vmf);
 	u64 since = uffdvram_latency_now();
 	unsigned int tries;
 	struct page *ram = NULL;
@@ -119,7 +144,7 @@ static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 			return VM_FAULT_OOM;
 		if (tries)
 			cond_resched();
-		ret = fault_try(vmf, v, &ram);
+		ret = fault_try(vmf, v, slot, &ram);
 	}
 	if (ram)
 		__free_page(ram);
@@ -128,23 +153,21 @@ static vm_fault_t fault_in_gate(struct vm_fault *vmf, struct uffdvram_vram *v)
 	if (ret == -EAGAIN)
 		return fault_again(vmf);
 	uffdvram_stat_inc(fault_pages);
+	if (collapse)
+		uffdvram_stat_inc(collapses_served);
 	/* The core's reference on the page keeps its slot, and that its owner. */
-	uffdvram_owner_fault_back(v->slots.owner[uffdvram_slot_of(v, vmf->page)],
-				  vmf->vma->vm_mm, vmf->address & PAGE_MASK,
-				  PAGE_SIZE);
+	uffdvram_owner_fault_back(v->slots.owner[slot], vmf->vma->vm_mm,
+				  vmf->address & PAGE_MASK, PAGE_SIZE,
+				  collapse ? UFFDVRAM_BACK_COLLAPSE : UFFDVRAM_BACK_ACCESS);
 	uffdvram_latency_add(UFFDVRAM_LATENCY_fault, since);
 	return 0;
 }
 
-/*
- * khugepaged wants all pages of 2 MiB in RAM, to make one of them. Nobody has touched
- * this one. Its faults say that they may be taken again, and nothing else; who runs
- * MADV_COLLAPSE asks so, too, but is no kernel thread; and kernel threads that work for
- * a process say more.
- */
-static bool fault_is_khugepaged(const struct vm_fault *vmf)
+/* Nobody but the device may have it. That is no damage: no machine check for a guest. */
+static vm_fault_t fault_private(void)
 {
-	return vmf->flags == FAULT_FLAG_ALLOW_RETRY && (current->flags & PF_KTHREAD);
+	uffdvram_stat_inc(private_refused);
+	return VM_FAULT_SIGBUS;
 }
 
 /* The fault of an entry of 2 MiB; vmf->page is its first page, which has the gate. */
@@ -165,6 +188,45 @@ static vm_fault_t fault_huge_in_gate(struct vm_fault *vmf, struct uffdvram_vram 
 	}
 }
 
+/* The gate is ours, until this is done. */
+static vm_fault_t fault_go(struct vm_fault *vmf, struct uffdvram_vram *v,
+			   unsigned long gate)
+{
+	vm_fault_t ret = fault_is_huge(vmf) ? fault_huge_in_gate(vmf, v) :
+					      fault_in_gate(vmf, v, gate);
+
+	uffdvram_slot_gate_leave(&v->slots, gate);
+	return ret;
+}
+
+/*
+ * The slot that is touched, or that whose gate counts, is not as most are: poison, private,
+ * leased, or somebody is in its gate. Or they are two: of an entry of 2 MiB.
+ */
+static noinline vm_fault_t fault_look(struct vm_fault *vmf, struct uffdvram_vram *v,
+				      unsigned long slot, unsigned long gate)
+{
+	int state = uffdvram_vram_slot_state(v, slot);
+	vm_fault_t ret = 0;
+
+	if (state & UFFDVRAM_SLOT_LOST)
+		return fault_poison();
+	if (state & UFFDVRAM_SLOT_PRIVATE)
+		return fault_private();
+	if (uffdvram_slot_state_leased(state))
+		ret = uffdvram_fault_lease(vmf, v, slot);
+	if (ret)
+		return ret;
+	/* Of a large folio, others may have to stay. */
+	if (!(slot == gate ? uffdvram_slot_gate_enter_out(&v->slots, gate) :
+			     uffdvram_slot_gate_enter(&v->slots, gate)))
+		return fault_again(vmf);
+	if (!fault_is_huge(vmf) &&
+	    uffdvram_slot_state(&v->slots, gate) & UFFDVRAM_SLOT_WRITING)
+		uffdvram_lease_leaves(vmf->vma, vmf->address & PAGE_MASK, vmf->page);
+	return fault_go(vmf, v, gate);
+}
+
 static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 {
 	struct uffdvram_vram *v = uffdvram_vram_of(vmf->page);
@@ -179,15 +241,10 @@ static vm_fault_t fault_migrate_to_ram(struct vm_fault *vmf)
 	uffdvram_stat_inc(faults);
 	if (fault_is_huge(vmf))
 		slot += (vmf->address & ~PMD_MASK) >> PAGE_SHIFT;
-	if (uffdvram_slot_is_lost(&v->slots, slot)) {
-		ret = fault_poison();
-	} else if (!uffdvram_slot_gate_enter(&v->slots, gate)) {
-		ret = fault_again(vmf);
-	} else {
-		ret = fault_is_huge(vmf) ? fault_huge_in_gate(vmf, v) :
-					   fault_in_gate(vmf, v);
-		uffdvram_slot_gate_leave(&v->slots, gate);
-	}
+	if (slot == gate && uffdvram_slot_gate_enter_plain(&v->slots, gate))
+		ret = fault_go(vmf, v, gate);
+	else
+		ret = fault_look(vmf, v, slot, gate);
 	trace_uffdvram_fault(v->id, slot, vmf->address, ret);
 	return ret;
 }

@@ -18,6 +18,7 @@
 #include "fault_huge.h"
 #include "inject.h"
 #include "latency.h"
+#include "lease.h"
 #include "lock.h"
 #include "owner.h"
 #include "stat.h"
@@ -154,6 +155,24 @@ static struct folio *huge_alloc(struct vm_fault *vmf)
 						  vmf->vma, vmf->address & PMD_MASK));
 }
 
+/* What a revoked write lease may have written shows in the mark of the one entry. */
+static void huge_leaves(struct vm_fault *vmf, struct uffdvram_vram *v, unsigned long slot)
+{
+	bool any = false;
+	unsigned int i;
+
+	if (!atomic_long_read(&v->slots.leased))
+		return;
+	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++) {
+		if (!(uffdvram_slot_state(&v->slots, slot + i) & UFFDVRAM_SLOT_WRITING))
+			continue;
+		uffdvram_lease_wrote(v, slot + i);
+		any = true;
+	}
+	if (any)
+		uffdvram_lease_leaves(vmf->vma, vmf->address & PMD_MASK, vmf->page);
+}
+
 static int huge_bring_home(struct vm_fault *vmf, struct uffdvram_vram *v,
 			   struct huge_pfns *pfns)
 {
@@ -162,6 +181,7 @@ static int huge_bring_home(struct vm_fault *vmf, struct uffdvram_vram *v,
 	unsigned int tries;
 	int ret = -EAGAIN;
 
+	huge_leaves(vmf, v, slot);
 	for (tries = 0; ret == -EAGAIN && tries < HUGE_TRIES; tries++) {
 		if (huge_has_lost(v, slot)) {
 			ret = -EIO;
@@ -184,10 +204,12 @@ static int huge_bring_home(struct vm_fault *vmf, struct uffdvram_vram *v,
 
 /*
  * Whether the rest is to stay in VRAM. What a child shares comes home as a whole: see
- * huge_split_entry().
+ * huge_split_entry(). (fork has revoked all leases of that; what is private stays.)
  */
-static bool huge_stays(const struct vm_fault *vmf, const struct uffdvram_vram *v)
+static bool huge_stays(const struct vm_fault *vmf, struct uffdvram_vram *v)
 {
+	if (uffdvram_slots_any_stay(&v->slots, uffdvram_slot_of(v, vmf->page)))
+		return true;
 	return v->fault_bytes < PMD_SIZE && PageAnonExclusive(vmf->page);
 }
 
@@ -215,7 +237,8 @@ int uffdvram_fault_huge(struct vm_fault *vmf, struct uffdvram_vram *v)
 		uffdvram_stat_add(fault_pages, UFFDVRAM_BLOCK_SLOTS);
 		/* The core's reference keeps the slots, and they their owner. */
 		uffdvram_owner_fault_back(v->slots.owner[slot], vmf->vma->vm_mm,
-					  vmf->address & PMD_MASK, PMD_SIZE);
+					  vmf->address & PMD_MASK, PMD_SIZE,
+					  UFFDVRAM_BACK_ACCESS);
 		uffdvram_latency_add(UFFDVRAM_LATENCY_fault, since);
 	} else if (ret != -EAGAIN) {
 		uffdvram_stat_inc(folios_small);

@@ -15,9 +15,12 @@
 
 #include <linux/uffdvram.h>
 
+#include "access.h"
 #include "context.h"
+#include "convert.h"
 #include "copy.h"
 #include "event.h"
+#include "harvest.h"
 #include "inject.h"
 #include "ioctl.h"
 #include "move.h"
@@ -37,6 +40,7 @@
 					 UFFDVRAM_POOL_UNCHECKED)
 #define IOCTL_FLAGS_POOL_DETACH		UFFDVRAM_DETACH_DISCARD
 #define IOCTL_FLAGS_RANGE_REGISTER	(UFFDVRAM_RANGE_LINEAR |	\
+					 UFFDVRAM_RANGE_EXCLUSIVE |	\
 					 UFFDVRAM_RANGE_FAULT_EVENTS)
 #define IOCTL_FLAGS_RANGE_UNREGISTER	0
 #define IOCTL_FLAGS_MIGRATE		(UFFDVRAM_MIGRATE_TO_RAM |	\
@@ -45,6 +49,12 @@
 #define IOCTL_FLAGS_COPY		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
 #define IOCTL_FLAGS_POISON		(UFFDVRAM_POISON_REPLACE | UFFDVRAM_POISON_UNDO)
 #define IOCTL_FLAGS_POISON_LIST		0
+#define IOCTL_FLAGS_HARVEST		(UFFDVRAM_HARVEST_COMMIT | UFFDVRAM_HARVEST_BITMAP)
+#define IOCTL_FLAGS_ACCESS_BEGIN	(UFFDVRAM_ACCESS_WRITE |	\
+					 UFFDVRAM_ACCESS_NOWAIT |	\
+					 UFFDVRAM_ACCESS_WP_ASYNC)
+#define IOCTL_FLAGS_ACCESS_END		UFFDVRAM_ACCESS_WRITTEN_ALL
+#define IOCTL_FLAGS_CONVERT		(UFFDVRAM_CONVERT_PRIVATE | UFFDVRAM_CONVERT_WAIT)
 
 /* Where the members begin that only carry answers; they are zeroed first. */
 #define IOCTL_TAIL(name)		sizeof(struct uffdvram_##name)
@@ -59,6 +69,12 @@
 #define IOCTL_OUT_COPY			offsetof(struct uffdvram_copy, done)
 #define IOCTL_OUT_POISON		offsetof(struct uffdvram_poison, done)
 #define IOCTL_OUT_POISON_LIST		offsetof(struct uffdvram_poison_list, used)
+/* The cookie behind them is a question, too. */
+#define IOCTL_OUT_HARVEST		offsetof(struct uffdvram_harvest, used), \
+					.out_end = offsetof(struct uffdvram_harvest, cookie)
+#define IOCTL_OUT_ACCESS_BEGIN		offsetof(struct uffdvram_access_begin, used)
+#define IOCTL_OUT_ACCESS_END		offsetof(struct uffdvram_access_end, revoked)
+#define IOCTL_OUT_CONVERT		offsetof(struct uffdvram_convert, cause)
 
 bool uffdvram_open_pid_allowed;
 
@@ -80,7 +96,9 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	}
 	if (IS_ENABLED(CONFIG_DEVICE_PRIVATE)) {
 		arg->features |= UFFDVRAM_FEATURE_VRAM | UFFDVRAM_FEATURE_SIM |
-				 UFFDVRAM_FEATURE_LINEAR | UFFDVRAM_FEATURE_PCI;
+				 UFFDVRAM_FEATURE_LINEAR | UFFDVRAM_FEATURE_PCI |
+				 UFFDVRAM_FEATURE_ACCESS | UFFDVRAM_FEATURE_CONVERT |
+				 UFFDVRAM_FEATURE_EXCLUSIVE;
 		if (uffdvram_backend_is_there(UFFDVRAM_BACKEND_NVIDIA))
 			arg->features |= UFFDVRAM_FEATURE_NVIDIA;
 		arg->page_sizes |= PAGE_SIZE | (UFFDVRAM_HUGE_FOLIOS ? PMD_SIZE : 0);
@@ -88,7 +106,11 @@ static int uffdvram_ioctl_info(struct uffdvram_ucmd *ucmd)
 	if (READ_ONCE(uffdvram_open_pid_allowed))
 		arg->features |= UFFDVRAM_FEATURE_OPEN_PID;
 	arg->features |= UFFDVRAM_FEATURE_COPY | UFFDVRAM_FEATURE_EVENTS |
-			 UFFDVRAM_FEATURE_MMAP | UFFDVRAM_FEATURE_POISON;
+			 UFFDVRAM_FEATURE_MMAP | UFFDVRAM_FEATURE_POISON |
+			 UFFDVRAM_FEATURE_HARVEST;
+	/* PAGEMAP_SCAN gives writable entries of pages in VRAM the mark of protected ones. */
+	if (!IS_ENABLED(CONFIG_PAGE_TABLE_CHECK))
+		arg->features |= UFFDVRAM_FEATURE_SCAN_WP;
 	arg->max_ranges = READ_ONCE(uffdvram_max_ranges);
 	arg->slot_quota = READ_ONCE(uffdvram_slot_quota) ?: ~0ULL;
 	return 0;
@@ -157,6 +179,7 @@ struct ioctl_op {
 	u32 min_size;
 	u32 flags;
 	u32 out;
+	u32 out_end;	/* 0: the end */
 	int (*run)(struct uffdvram_ucmd *ucmd);
 };
 
@@ -213,7 +236,7 @@ static long ioctl_run(struct file *file, unsigned int cmd, unsigned long uarg)
 		return ret;
 	/* The caller may have changed it between the two reads. */
 	arg.head.size = size;
-	memset((void *)&arg + op->out, 0, op->size - op->out);
+	memset((void *)&arg + op->out, 0, (op->out_end ?: op->size) - op->out);
 
 	ucmd.cmd = &arg;
 	ret = (arg.head.flags & ~op->flags) ? -EOPNOTSUPP : op->run(&ucmd);

@@ -15,9 +15,11 @@
  *     event_lock		spinlock, irqs off; who is told of a GPU's trouble (uffdvram-nvidia)
  *  7. uffdvram_slots.lock	spinlock, irqs off; the search for free slots
  *     uffdvram_vram.owners_lock	spinlock; ranges that use a pool
+ *     uffdvram_owner.leases_lock	spinlock; leases of a range's slots, which a harvest reads
  *     uffdvram_mm.ctxs_lock	spinlock; contexts of an address space
  *     uffdvram_ctxs		spinlock of an xarray; contexts by number, and within it
  *     uffdvram_ctx.ranges	likewise; a context's ranges by number
+ *     uffdvram_ctx.leases	likewise; its leases
  *  8. uffdvram_events.lock	spinlock; one context's events
  *  9. user_lock		spinlock, irqs off; the list of users
  *     netlink_lock		spinlock; the order of messages. The core's own, of sockets,
@@ -34,7 +36,9 @@
  *  - folio_free() runs in atomic context and takes nothing at all.
  *
  * A slot's gate (UFFDVRAM_SLOT_GATE) is no lock: nobody waits for it. Who finds
- * it taken gives up its reference and comes again.
+ * it taken gives up its reference and comes again. Nor is uffdvram_dirty.busy, of a
+ * range's harvester: the second one fails. Everybody else enters what he knows in a
+ * range's books without a lock (dirty.c), notifiers among them.
  */
 #ifndef _UFFDVRAM_LOCK_H
 #define _UFFDVRAM_LOCK_H

@@ -18,7 +18,11 @@
  *	bar	 copies to and from a BAR
  *	node	 mmap of the device		linear	 makes room for linear ranges
  *	copy	 the COPY ioctl			watch	 what becomes of an mm
- *	poison	 the POISON ioctl
+ *	poison	 the POISON ioctl			access	 the ACCESS ioctls
+ *	harvest	 the HARVEST ioctl		dirty	 who wrote to a range
+ *	convert	 the CONVERT ioctl		slot_private  as a slot knows it
+ *	lease	 slots that the device uses		slot_lease  as a slot knows it
+ *	fault_lease  a CPU waits for a device	lease_dirty  as who harvests sees them
  *	owner	 whose slots			user	 who pays for them
  *	event	 what a context has to tell	lock	 the lock catalogue
  *	stat	 counters			latency	 how long it took
@@ -36,6 +40,7 @@
 #include "evict.h"
 #include "ioctl.h"
 #include "latency.h"
+#include "lease.h"
 #include "netlink.h"
 #include "object.h"
 #include "range.h"
@@ -57,6 +62,9 @@ MODULE_PARM_DESC(bar_streaming, "read BARs with streaming loads: 1 yes, 0 no, -1
 
 module_param_named(checksums, uffdvram_backend_checksums, int, 0644);
 MODULE_PARM_DESC(checksums, "checksums of pages in VRAM: 1 all pools, 0 none, -1 those on real devices (default)");
+
+module_param_named(lease_wait_ms, uffdvram_lease_wait_ms, uint, 0644);
+MODULE_PARM_DESC(lease_wait_ms, "how long a CPU waits for a page that a device uses, in ms (default: 1000; at most 60000)");
 
 static struct miscdevice uffdvram_misc = {
 	.minor = MISC_DYNAMIC_MINOR,

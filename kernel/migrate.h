@@ -38,10 +38,14 @@ void uffdvram_migrate_step_free(struct uffdvram_migrate_step *s);
 int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			const struct uffdvram_migrate_to *to,
 			unsigned long start, unsigned long end);
+int uffdvram_migrate_in_locked(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			       const struct uffdvram_migrate_to *to,
+			       unsigned long start, unsigned long end);
 int uffdvram_migrate_out(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			 unsigned long start, unsigned long end);
 u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
 			 unsigned int page);
+int uffdvram_migrate_errno(u8 fate);
 unsigned int uffdvram_migrate_count(const struct uffdvram_migrate_step *s, u8 fate);
 
 #endif /* _UFFDVRAM_MIGRATE_H */

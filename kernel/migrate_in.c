@@ -72,33 +72,36 @@ static u8 fate_in(const struct uffdvram_migrate_step *s, struct uffdvram_look lo
 	return UFFDVRAM_FATE_OPEN;
 }
 
-/* Whether page @i may be moved in, now that the core has unmapped it. */
-static bool in_still_good(const struct uffdvram_migrate_step *s, unsigned int i)
+/* Whether a page may be moved in, now that the core has unmapped it. */
+static __always_inline bool in_still_good(unsigned long src, u8 fate, bool huge)
 {
-	struct page *page;
+	struct page *page = migrate_pfn_to_page(src);
 
-	if (!(s->src[i] & MIGRATE_PFN_MIGRATE) ||
-	    !!(s->src[i] & MIGRATE_PFN_COMPOUND) != s->huge)
+	if (!(src & MIGRATE_PFN_MIGRATE) || !!(src & MIGRATE_PFN_COMPOUND) != huge)
 		return false;
-	page = migrate_pfn_to_page(s->src[i]);
-	if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE)
+	if (fate == UFFDVRAM_FATE_WANTED_HOLE)
 		return !page;
 	/* KSM may have merged it since we looked; its pages never move. */
-	return s->fate[i] == UFFDVRAM_FATE_WANTED && page &&
-	       !folio_test_ksm(page_folio(page));
+	return fate == UFFDVRAM_FATE_WANTED && page && !folio_test_ksm(page_folio(page));
 }
 
-/* The slot, or block, taken for page @i becomes a folio. */
-static struct page *in_use_slot(struct uffdvram_migrate_step *s, unsigned int i,
-				unsigned int order, u64 *off)
+/* Its lock keeps the page where it is, in the swap cache or not. */
+static __always_inline bool in_may_leave_swap_cache(unsigned long src)
 {
-	u32 slot = s->slots[i];
-	struct page *page = uffdvram_slot_page(s->to.v, slot);
+	struct page *page = migrate_pfn_to_page(src);
 
-	s->slots[i] = UFFDVRAM_NO_SLOT;
-	uffdvram_device_folio_init(page, &s->to.v->pgmap, order);
-	*off = uffdvram_slot_off(slot);
-	return page;
+	return UFFDVRAM_SWAP_CACHE_MOVES || !page ||
+	       !folio_test_swapcache(page_folio(page));
+}
+
+/* The slot, or block, becomes a folio, for the core's list. */
+static __always_inline unsigned long in_use_slot(struct uffdvram_vram *v, u32 slot,
+						 unsigned int order)
+{
+	unsigned long pfn = v->first_pfn + slot;
+
+	uffdvram_device_folio_init(pfn_to_page(pfn), &v->pgmap, order);
+	return migrate_pfn(pfn) | (order ? MIGRATE_PFN_COMPOUND : 0);
 }
 
 static void in_drop_dst(struct uffdvram_migrate_step *s, unsigned int i)
@@ -110,38 +113,89 @@ static void in_drop_dst(struct uffdvram_migrate_step *s, unsigned int i)
 	put_page(page);
 }
 
-/* Fills slots for all pages that are still wanted. */
-static void in_copy(struct uffdvram_migrate_step *s,
-		    const struct migrate_vma *args)
+/* So many pages were not copied. */
+static void in_drop_run(struct uffdvram_migrate_step *s, unsigned int first, unsigned int n)
 {
-	struct uffdvram_backend *b = &s->to.v->backend;
-	unsigned int i, n = 0, first = uffdvram_step_first(s, args);
-	u64 off;
+	unsigned int i;
 
-	for (i = first; i < first + args->npages; i++) {
-		if (!in_still_good(s, i))
+	for (i = first; i < first + n; i++) {
+		in_drop_dst(s, i);
+		s->fate[i] = UFFDVRAM_STAY_COPY_FAILED;
+	}
+}
+
+/* Clears what shall fill holes, runs of slots at once. */
+static void in_clear(struct uffdvram_migrate_step *s, const struct migrate_vma *args)
+{
+	struct uffdvram_vram *v = s->to.v;
+	const u8 *fate = s->fate + uffdvram_step_first(s, args);
+	unsigned long i, n, slot;
+
+	for (i = 0; i < args->npages; i += n) {
+		n = 1;
+		if (fate[i] != UFFDVRAM_FATE_WANTED_HOLE || !args->dst[i])
 			continue;
-		s->dst[i] = migrate_pfn(page_to_pfn(in_use_slot(s, i, 0, &off)));
-		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE) {
-			if (uffdvram_backend_clear(b, off, 0)) {
-				in_drop_dst(s, i);
-				s->fate[i] = UFFDVRAM_STAY_COPY_FAILED;
-			}
+		slot = uffdvram_slot_of(v, migrate_pfn_to_page(args->dst[i]));
+		while (i + n < args->npages && fate[i + n] == UFFDVRAM_FATE_WANTED_HOLE &&
+		       args->dst[i + n] == args->dst[i] + (n << MIGRATE_PFN_SHIFT))
+			n++;
+		if (uffdvram_backend_clear(&v->backend, uffdvram_slot_off(slot), n))
+			in_drop_run(s, args->dst + i - s->dst, n);
+	}
+}
+
+static void in_copy_list(struct uffdvram_migrate_step *s,
+			 const struct migrate_vma *args, unsigned int n)
+{
+	unsigned int i, k;
+
+	if (!n || !uffdvram_backend_to_vram(&s->to.v->backend, s->xfer, n))
+		return;
+	for (i = 0, k = 0; k < n; i++) {
+		if (migrate_pfn_to_page(args->src[i]) != s->xfer[k].ram)
+			continue;
+		if (s->xfer[k++].err)
+			in_drop_run(s, uffdvram_step_first(s, args) + i, 1);
+	}
+}
+
+/*
+ * Fills slots for all pages that are still wanted. Not inline, and by pointers: in the
+ * loop, the compiler has registers then, and no bounds to check.
+ */
+static noinline void in_copy(struct uffdvram_migrate_step *s,
+			     const struct migrate_vma *args)
+{
+	unsigned int first = uffdvram_step_first(s, args);
+	const unsigned long *src = args->src, *end = src + args->npages;
+	unsigned long *dst = args->dst;
+	u8 *fate = s->fate + first;
+	u32 *slot = s->slots + first;
+	struct uffdvram_vram *v = s->to.v;
+	struct uffdvram_xfer *x = s->xfer;
+	bool holes = false;
+
+	for (; src < end; src++, dst++, fate++, slot++) {
+		if (!in_still_good(*src, *fate, false))
+			continue;
+		if (!in_may_leave_swap_cache(*src)) {
+			*fate = UFFDVRAM_STAY_SWAPPED;
 			continue;
 		}
-		s->xfer[n].off = off;
-		s->xfer[n].ram = migrate_pfn_to_page(s->src[i]);
-		s->xfer[n].order = 0;
-		s->xfer_page[n++] = i;
+		*dst = in_use_slot(v, *slot, 0);
+		if (*fate == UFFDVRAM_FATE_WANTED) {
+			x->off = uffdvram_slot_off(*slot);
+			x->ram = migrate_pfn_to_page(*src);
+			x->order = 0;
+			x++;
+		} else {
+			holes = true;
+		}
+		*slot = UFFDVRAM_NO_SLOT;
 	}
-	if (!n || !uffdvram_backend_to_vram(b, s->xfer, n))
-		return;
-	for (i = 0; i < n; i++) {
-		if (!s->xfer[i].err)
-			continue;
-		in_drop_dst(s, s->xfer_page[i]);
-		s->fate[s->xfer_page[i]] = UFFDVRAM_STAY_COPY_FAILED;
-	}
+	if (holes)
+		in_clear(s, args);
+	in_copy_list(s, args, x - s->xfer);
 }
 
 /* Fills a block. What cannot be copied so is left to a round for single pages. */
@@ -149,18 +203,18 @@ static void in_copy_huge(struct uffdvram_migrate_step *s)
 {
 	struct uffdvram_backend *b = &s->to.v->backend;
 	struct uffdvram_xfer xfer = { .order = UFFDVRAM_BLOCK_ORDER };
-	struct page *page;
 	bool failed;
 
-	if (!in_still_good(s, 0))
+	if (!in_still_good(s->src[0], s->fate[0], true))
 		return;
-	page = in_use_slot(s, 0, UFFDVRAM_BLOCK_ORDER, &xfer.off);
-	s->dst[0] = migrate_pfn(page_to_pfn(page)) | MIGRATE_PFN_COMPOUND;
+	s->dst[0] = in_use_slot(s->to.v, s->slots[0], UFFDVRAM_BLOCK_ORDER);
+	xfer.off = uffdvram_slot_off(s->slots[0]);
+	s->slots[0] = UFFDVRAM_NO_SLOT;
 	xfer.ram = migrate_pfn_to_page(s->src[0]);
 	if (xfer.ram)
 		failed = uffdvram_backend_to_vram(b, &xfer, 1);
 	else
-		failed = uffdvram_backend_clear(b, xfer.off, xfer.order);
+		failed = uffdvram_backend_clear(b, xfer.off, UFFDVRAM_BLOCK_SLOTS);
 	if (failed) {
 		in_drop_dst(s, 0);
 		s->small = true;
@@ -196,18 +250,18 @@ static void in_mark_new(struct uffdvram_migrate_step *s,
 static void in_account(struct uffdvram_migrate_step *s,
 		       const struct migrate_vma *args)
 {
-	unsigned int i, in = 0, placed = 0, first = uffdvram_step_first(s, args);
+	u8 *fate = s->fate + uffdvram_step_first(s, args);
+	const unsigned long *src = args->src, *dst = args->dst;
+	unsigned long i, moved = 0, placed = 0;
 
-	for (i = first; i < first + args->npages; i++) {
-		if (!s->dst[i] || !(s->src[i] & MIGRATE_PFN_MIGRATE))
+	for (i = 0; i < args->npages; i++) {
+		if (!dst[i] || !(src[i] & MIGRATE_PFN_MIGRATE))
 			continue;
-		if (s->fate[i] == UFFDVRAM_FATE_WANTED_HOLE)
-			placed++;
-		else
-			in++;
-		s->fate[i] = UFFDVRAM_DID_MOVE;
+		placed += fate[i] == UFFDVRAM_FATE_WANTED_HOLE;
+		moved++;
+		fate[i] = UFFDVRAM_DID_MOVE;
 	}
-	uffdvram_stat_add(pages_in, in);
+	uffdvram_stat_add(pages_in, moved - placed);
 	uffdvram_stat_add(pages_placed, placed);
 }
 
@@ -228,37 +282,46 @@ static void in_account_huge(struct uffdvram_migrate_step *s)
 	uffdvram_stat_inc(folios_in);
 }
 
-/* Takes @want slots, for the first so many pages that are wanted. */
-static void in_take_any(struct uffdvram_migrate_step *s, unsigned int want)
+/* There are slots for the first @got pages that are wanted: what becomes of the rest. */
+static void in_go_without(struct uffdvram_migrate_step *s, unsigned int got, u8 fate)
 {
-	unsigned int i, left, got;
-	bool quota;
+	unsigned int i;
 
-	got = uffdvram_vram_alloc(s->to.v, s->to.owner, s->slots, want, &quota);
-	left = got;
 	for (i = 0; i < s->npages; i++) {
 		if (!uffdvram_fate_wanted(s->fate[i]))
 			continue;
-		if (left)
-			left--;
+		if (got)
+			got--;
 		else
-			s->fate[i] = quota ? UFFDVRAM_STAY_QUOTA : UFFDVRAM_STAY_NO_SLOT;
+			s->fate[i] = fate;
 	}
+}
+
+/* Takes a slot for each page that is wanted, or for the first of them. */
+static void in_take_any(struct uffdvram_migrate_step *s)
+{
+	const u8 *fate = s->fate;
+	u32 *slots = s->slots;
+	unsigned int got, i;
+	bool quota;
+
+	got = uffdvram_vram_alloc(s->to.v, s->to.owner, slots, s->wanted, &quota);
+	if (got < s->wanted)
+		in_go_without(s, got, quota ? UFFDVRAM_STAY_QUOTA : UFFDVRAM_STAY_NO_SLOT);
 	/* From the list to the pages: none is before its place in the list. */
-	while (i--)
-		s->slots[i] = uffdvram_fate_wanted(s->fate[i]) ?
-			s->slots[--got] : UFFDVRAM_NO_SLOT;
+	for (i = s->npages; i-- > got;)
+		slots[i] = uffdvram_fate_wanted(fate[i]) ? slots[--got] : UFFDVRAM_NO_SLOT;
 }
 
 /* Takes the slot of each page that is wanted. */
-static void in_take_own(struct uffdvram_migrate_step *s, unsigned int want)
+static void in_take_own(struct uffdvram_migrate_step *s)
 {
 	unsigned int i, n = 0;
 
 	for (i = 0; i < s->npages; i++)
 		if (uffdvram_fate_wanted(s->fate[i]))
 			s->slots[n++] = uffdvram_step_slot(s, i);
-	uffdvram_vram_alloc_at(s->to.v, s->to.owner, s->slots, want);
+	uffdvram_vram_alloc_at(s->to.v, s->to.owner, s->slots, n);
 	while (i--) {
 		s->slots[i] = uffdvram_fate_wanted(s->fate[i]) ?
 			s->slots[--n] : UFFDVRAM_NO_SLOT;
@@ -297,31 +360,28 @@ static bool in_take_block(struct uffdvram_migrate_step *s)
 
 static void in_take(struct uffdvram_migrate_step *s)
 {
-	unsigned int want = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) +
-			    uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
-
 	s->huge = in_may_be_huge(s) && in_take_block(s);
 	if (s->huge)
 		return;
 	if (s->to.linear)
-		in_take_own(s, want);
+		in_take_own(s);
 	else
-		in_take_any(s, want);
+		in_take_any(s);
 }
 
 /* Gives back what was not used. */
 static void in_give_back(struct uffdvram_migrate_step *s)
 {
-	unsigned int i;
+	const u32 *slot, *end = s->slots + s->npages;
 
 	if (s->huge) {
 		if (s->slots[0] != UFFDVRAM_NO_SLOT)
 			uffdvram_vram_free_block(s->to.v, s->slots[0]);
 		return;
 	}
-	for (i = 0; i < s->npages; i++)
-		if (s->slots[i] != UFFDVRAM_NO_SLOT)
-			uffdvram_vram_free(s->to.v, s->slots[i]);
+	for (slot = s->slots; slot < end; slot++)
+		if (*slot != UFFDVRAM_NO_SLOT)
+			uffdvram_vram_free(s->to.v, *slot);
 }
 
 static void in_round(struct uffdvram_migrate_step *s)
@@ -364,21 +424,19 @@ static bool in_unshare(struct uffdvram_migrate_step *s)
 {
 	bool unlocked = false, remote = s->mm != current->mm;
 	unsigned int flags = FAULT_FLAG_UNSHARE | (remote ? FAULT_FLAG_REMOTE : 0);
-	bool shared = false;
 	unsigned int i;
 
 	if (uffdvram_uffd_hides(s->vma))
 		return false;
 	uffdvram_step_look(s, fate_in);
-	for (i = 0; i < s->npages && !unlocked; i++) {
+	for (i = 0; s->shared && i < s->npages && !unlocked; i++) {
 		if (s->look[i].entry != UFFDVRAM_ENTRY_SHARED)
 			continue;
-		shared = true;
 		/* Whatever goes wrong, the page just stays shared. */
 		may_fail(core, -ENOMEM,
 			 fixup_user_fault(s->mm, uffdvram_step_addr(s, i), flags, &unlocked));
 	}
-	return !shared;
+	return !s->shared;
 }
 
 /* A page that lives in another slot than its own has not arrived. */
@@ -399,19 +457,16 @@ static void in_judge_places(struct uffdvram_migrate_step *s)
 static bool in_rounds(struct uffdvram_migrate_step *s, bool looked)
 {
 	unsigned int round;
-	bool wanted;
 
 	for (round = 0; round < UFFDVRAM_STEP_ROUNDS; round++) {
 		if (round || !looked)
 			uffdvram_step_look(s, fate_in);
-		wanted = uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED) ||
-			 uffdvram_migrate_count(s, UFFDVRAM_FATE_WANTED_HOLE);
-		if (wanted && uffdvram_step_needs_lock(s)) {
+		if (s->wanted && uffdvram_step_needs_lock(s)) {
 			if (!round)
 				return false;
 			break;
 		}
-		if (wanted)
+		if (s->wanted)
 			in_round(s);
 		if (!uffdvram_step_reopen(s))
 			break;
@@ -459,6 +514,34 @@ int uffdvram_migrate_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
 			in_rounds(s, false);
 	}
 	uffdvram_step_unlock(s);
+	uffdvram_step_tell(s, false, since);
+	return s->npages;
+}
+
+/**
+ * uffdvram_migrate_in_locked() - likewise, while nobody else may touch any page
+ * @s: working memory; afterwards, what became of each page
+ * @mm: address space; its mmap_lock is held for writing, and so is the VMA's
+ * @to: where to
+ * @start: first byte
+ * @end: first byte after the piece
+ *
+ * What is shared by fork stays so: that would take a fault. Sleeps.
+ *
+ * Return: pages settled, at least one.
+ */
+int uffdvram_migrate_in_locked(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			       const struct uffdvram_migrate_to *to,
+			       unsigned long start, unsigned long end)
+{
+	u64 since = uffdvram_latency_now();
+
+	mmap_assert_write_locked(mm);
+	s->mm = mm;
+	s->to = *to;
+	s->write = true;
+	if (uffdvram_step_begin(s, start, end))
+		in_rounds(s, false);
 	uffdvram_step_tell(s, false, since);
 	return s->npages;
 }

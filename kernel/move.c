@@ -41,35 +41,106 @@ static void move_account(struct uffdvram_migrate *arg,
 	}
 }
 
+static struct uffdvram_migrate_to move_to(struct uffdvram_range *r, bool populated)
+{
+	return (struct uffdvram_migrate_to){
+		.v = uffdvram_range_pool(r),
+		.owner = r->owner,
+		.populated = populated,
+		.linear = r->linear,
+		.base = r->start,
+		.first = r->window,
+	};
+}
+
+/**
+ * uffdvram_move_in() - move a piece of a range to its pool, as far as one step goes
+ * @s: working memory; afterwards, what became of each page
+ * @mm: address space, with a reference on its users
+ * @r: the range
+ * @addr: first byte
+ * @end: first byte after the piece
+ * @populated: holes stay holes
+ *
+ * Return: pages settled; -EINTR, -ENOMEM, or -ENODEV: the range has no pool.
+ */
+int uffdvram_move_in(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+		     struct uffdvram_range *r, unsigned long addr, unsigned long end,
+		     bool populated)
+{
+	struct uffdvram_migrate_to to = move_to(r, populated);
+	int n = 0;
+
+	if (!to.v)
+		return -ENODEV;
+	if (to.linear)
+		n = uffdvram_linear_clear(s, mm, &to, addr, end);
+	if (!n)
+		n = uffdvram_migrate_in(s, mm, &to, addr, end);
+	if (n > 0)
+		uffdvram_range_arrived(r->umm, addr, addr + n * PAGE_SIZE);
+	return n;
+}
+
+/**
+ * uffdvram_move_in_locked() - likewise, while nobody else may touch any page
+ * @s: working memory; afterwards, what became of each page
+ * @mm: address space; its mmap_lock is held for writing, and so is the VMA's
+ * @r: the range
+ * @addr: first byte
+ * @end: first byte after the piece
+ *
+ * Holes stay holes, and nobody is brought home to make room.
+ *
+ * Return: pages settled; -ENODEV: the range has no pool.
+ */
+int uffdvram_move_in_locked(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+			    struct uffdvram_range *r, unsigned long addr, unsigned long end)
+{
+	struct uffdvram_migrate_to to = move_to(r, true);
+	int n;
+
+	if (!to.v)
+		return -ENODEV;
+	n = uffdvram_migrate_in_locked(s, mm, &to, addr, end);
+	uffdvram_range_arrived(r->umm, addr, addr + n * PAGE_SIZE);
+	return n;
+}
+
+/**
+ * uffdvram_move_home() - bring a page home that is to go to another slot
+ * @s: working memory
+ * @mm: address space, with a reference on its users
+ * @addr: the page
+ *
+ * Return: 0: look at it again; -EINTR, or -ENOMEM: it cannot come home.
+ */
+int uffdvram_move_home(struct uffdvram_migrate_step *s, struct mm_struct *mm,
+		       unsigned long addr)
+{
+	int ret = uffdvram_migrate_out(s, mm, addr, addr + PAGE_SIZE);
+
+	if (ret < 0)
+		return ret;
+	return uffdvram_migrate_fate(s, 0) == UFFDVRAM_STAY_NO_MEMORY ? -ENOMEM : 0;
+}
+
 /* The part of one range, from addr + done to @end. */
 static int move_range(struct uffdvram_migrate *arg, struct mm_struct *mm,
 		      struct uffdvram_range *r, unsigned long end,
 		      struct uffdvram_migrate_step *s)
 {
-	bool out = arg->flags & UFFDVRAM_MIGRATE_TO_RAM;
-	struct uffdvram_migrate_to to = {
-		.owner = r->owner,
-		.populated = arg->flags & UFFDVRAM_MIGRATE_POPULATED,
-		.linear = r->linear,
-		.base = r->start,
-		.first = r->window,
-	};
 	unsigned long addr;
 	int n;
 
 	while ((addr = arg->addr + arg->done) < end) {
 		if (signal_pending(current))
 			return -EINTR;
-		to.v = out ? NULL : uffdvram_range_pool(r);
-		if (!out && !to.v)
-			return -ENODEV;
-		n = 0;
-		if (to.v && to.linear)
-			n = uffdvram_linear_clear(s, mm, &to, addr, end);
-		if (!n && out)
+		if (arg->flags & UFFDVRAM_MIGRATE_TO_RAM)
 			n = uffdvram_migrate_out(s, mm, addr, end);
-		else if (!n)
-			n = uffdvram_migrate_in(s, mm, &to, addr, end);
+		else
+			n = uffdvram_move_in(s, mm, r, addr, end,
+					     arg->flags & UFFDVRAM_MIGRATE_POPULATED);
 		uffdvram_range_settle(r);
 		if (n < 0)
 			return n;

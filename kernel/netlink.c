@@ -21,6 +21,8 @@ static_assert((int)UFFDVRAM_EVENT_KIND_POOL_PRESSURE == UFFDVRAM_EVENT_POOL_PRES
 static_assert((int)UFFDVRAM_EVENT_KIND_RANGE_GONE == UFFDVRAM_EVENT_RANGE_GONE);
 static_assert((int)UFFDVRAM_EVENT_KIND_POOL_TROUBLE == UFFDVRAM_EVENT_POOL_TROUBLE);
 static_assert((int)UFFDVRAM_EVENT_KIND_PAGE_LOST == UFFDVRAM_EVENT_PAGE_LOST);
+static_assert((int)UFFDVRAM_EVENT_KIND_LEASE_WANTED == UFFDVRAM_EVENT_LEASE_WANTED);
+static_assert((int)UFFDVRAM_EVENT_KIND_LEASE_REVOKED == UFFDVRAM_EVENT_LEASE_REVOKED);
 
 enum {
 	UFFDVRAM_NLGRP_EVENTS,
@@ -102,6 +104,11 @@ static int netlink_put_subject(struct sk_buff *skb, const struct uffdvram_event 
 		       nla_put_uint(skb, UFFDVRAM_A_EVENT_LEN, event->len);
 	case UFFDVRAM_EVENT_POOL_TROUBLE:
 		return nla_put_u32(skb, UFFDVRAM_A_EVENT_POOL, event->range);
+	case UFFDVRAM_EVENT_LEASE_WANTED:
+	case UFFDVRAM_EVENT_LEASE_REVOKED:
+		/* The number is a lease's, which is nobody else's business. */
+		return nla_put_uint(skb, UFFDVRAM_A_EVENT_ADDR, event->addr) ?:
+		       nla_put_uint(skb, UFFDVRAM_A_EVENT_LEN, event->len);
 	case UFFDVRAM_EVENT_FAULT_BACK:
 	case UFFDVRAM_EVENT_RANGE_GONE:
 	case UFFDVRAM_EVENT_PAGE_LOST:

@@ -125,7 +125,8 @@ static int dump_put_pool(struct sk_buff *skb, struct netlink_callback *cb,
 			    atomic_long_read(&s->quarantined)) ||
 	       dump_put_flag(skb, UFFDVRAM_A_POOL_SHARED, v->shared) ||
 	       dump_put_flag(skb, UFFDVRAM_A_POOL_DRAINING, READ_ONCE(s->closed)) ||
-	       dump_put_flag(skb, UFFDVRAM_A_POOL_CHECKED, v->backend.checked);
+	       dump_put_flag(skb, UFFDVRAM_A_POOL_CHECKED, v->backend.checked) ||
+	       nla_put_uint(skb, UFFDVRAM_A_POOL_FAULT_BYTES, v->fault_bytes);
 	return dump_finish(skb, head, full);
 }
 
@@ -221,7 +222,8 @@ static int dump_put_range(struct sk_buff *skb, struct netlink_callback *cb, u32 
 	       (r->linear && nla_put_uint(skb, UFFDVRAM_A_RANGE_POOL_OFF,
 					  uffdvram_slot_off(r->window))) ||
 	       dump_put_flag(skb, UFFDVRAM_A_RANGE_NODE, r->node) ||
-	       dump_put_flag(skb, UFFDVRAM_A_RANGE_FAULT_EVENTS, r->owner->fault_events);
+	       dump_put_flag(skb, UFFDVRAM_A_RANGE_FAULT_EVENTS, r->owner->fault_events) ||
+	       dump_put_flag(skb, UFFDVRAM_A_RANGE_EXCLUSIVE, r->exclusive);
 	return dump_finish(skb, head, full);
 }
 

@@ -2,6 +2,7 @@
 
 #include <linux/uffdvram.h>
 
+#include "dirty.h"
 #include "event.h"
 #include "object.h"
 #include "owner.h"
@@ -23,6 +24,8 @@ struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
 		return NULL;
 	atomic_long_set(&o->refs, 1);
 	INIT_LIST_HEAD(&o->pool_link);
+	spin_lock_init(&o->leases_lock);
+	INIT_LIST_HEAD(&o->leases);
 	kref_get(&events->ref);
 	o->events = events;
 	uffdvram_user_hold(user);
@@ -34,22 +37,15 @@ static void owner_free(struct rcu_head *rcu)
 {
 	struct uffdvram_owner *o = container_of(rcu, struct uffdvram_owner, rcu);
 
+	uffdvram_dirty_free(o->dirty);
 	uffdvram_events_put(o->events);
 	uffdvram_user_put(o->user);
 	object_free(o);
 }
 
-/**
- * uffdvram_owner_put() - drop references
- * @o: the owner
- * @n: how many
- *
- * Any context.
- */
-void uffdvram_owner_put(struct uffdvram_owner *o, unsigned long n)
+/* The last reference is gone: see uffdvram_owner_put(). */
+void uffdvram_owner_release(struct uffdvram_owner *o)
 {
-	if (!atomic_long_sub_and_test(n, &o->refs))
-		return;
 	/* At once, for who tries the same again. */
 	uffdvram_user_uncharge(o->user, o->prepaid);
 	call_rcu(&o->rcu, owner_free);
@@ -68,14 +64,6 @@ unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n)
 		n = uffdvram_user_charge(o->user, n);
 	atomic_long_add(n, &o->refs);
 	return n;
-}
-
-/* Undoes the charge of @n slots, and drops their references. Any context. */
-void uffdvram_owner_uncharge(struct uffdvram_owner *o, unsigned long n)
-{
-	if (!o->prepaid)
-		uffdvram_user_uncharge(o->user, n);
-	uffdvram_owner_put(o, n);
 }
 
 /**
@@ -98,29 +86,25 @@ bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n)
 	return may == n;
 }
 
-/**
- * uffdvram_owner_fault_back() - tell that a fault brought pages home
- * @o: who their slots belonged to; the caller sees to it that it lives
- * @mm: where the fault was
- * @addr: first byte
- * @len: bytes
- *
- * Faults elsewhere are not told: of others that share the page after a fork, or
- * where mremap took it. Of an entry of 2 MiB, what lies in the range is.
+/*
+ * uffdvram_owner_fault_back(), where it is wanted. Faults elsewhere are not told: of others
+ * that share the page after a fork, or where mremap took it. Of an entry of 2 MiB, what
+ * lies in the range is.
  */
-void uffdvram_owner_fault_back(const struct uffdvram_owner *o,
-			       const struct mm_struct *mm, unsigned long addr,
-			       unsigned long len)
+void uffdvram_owner_tell_back(const struct uffdvram_owner *o,
+			      const struct mm_struct *mm, unsigned long addr,
+			      unsigned long len, u32 cause)
 {
 	unsigned long start = max(addr, o->start), end = min(addr + len, o->end);
 	struct uffdvram_event event = {
 		.type = UFFDVRAM_EVENT_FAULT_BACK,
+		.cause = cause,
 		.range = o->range,
 		.addr = start,
 		.len = end - start,
 	};
 
-	if (o->fault_events && o->mm == mm && start < end && !READ_ONCE(o->dead))
+	if (o->mm == mm && start < end && !READ_ONCE(o->dead))
 		uffdvram_event_push(o->events, &event);
 }
 

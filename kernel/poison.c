@@ -23,6 +23,7 @@
 #include <linux/uffdvram.h>
 
 #include "context.h"
+#include "exclusive.h"
 #include "inject.h"
 #include "lock.h"
 #include "poison.h"
@@ -35,16 +36,20 @@
  * struct poison - one POISON in progress
  * @arg: the caller's argument
  * @mm: address space, with a reference on its users
+ * @r: the range of the step
  * @vma: the VMA of the step, locked
  * @addr: first byte of the step
  * @look: the step
+ * @alike: all looks of it are the same, as most often
  */
 struct poison {
 	struct uffdvram_poison *arg;
 	struct mm_struct *mm;
+	struct uffdvram_range *r;
 	struct vm_area_struct *vma;
 	unsigned long addr;
 	struct uffdvram_look look[UFFDVRAM_WALK_PAGES];
+	bool alike;
 };
 
 static bool poison_replaces(const struct poison *p)
@@ -66,20 +71,25 @@ static bool poison_is_hole(struct uffdvram_look look)
 }
 
 /*
- * How many pages of the step, from its first on, may become poison. A guard region is
- * its owner's: taking the mark away would not bring it back.
+ * Whether a page may become poison. A guard region is its owner's: taking the mark away
+ * would not bring it back.
  */
+static bool poison_may(const struct poison *p, struct uffdvram_look look)
+{
+	if (look.guard)
+		return false;
+	return poison_replaces(p) || poison_is_there(look) || poison_is_hole(look);
+}
+
+/* How many pages of the step, from its first on, may. */
 static unsigned int poison_reach(const struct poison *p, unsigned int n)
 {
 	unsigned int i;
 
-	for (i = 0; i < n; i++) {
-		if (p->look[i].guard)
-			break;
-		if (!poison_replaces(p) && !poison_is_there(p->look[i]) &&
-		    !poison_is_hole(p->look[i]))
-			break;
-	}
+	if (p->alike)
+		return poison_may(p, p->look[0]) ? n : 0;
+	for (i = 0; i < n && poison_may(p, p->look[i]); i++)
+		;
 	return i;
 }
 
@@ -146,25 +156,13 @@ static int poison_prepare(struct poison *p, unsigned int n)
 	return ret;
 }
 
-static int poison_mark_pte(pte_t *pte, unsigned long addr, void *data)
-{
-	struct poison *p = data;
-	pte_t old = ptep_get(pte);
-
-	/* What is poison in another way stays so. */
-	if (!pte_none(old) && (pte_present(old) ||
-			       !softleaf_is_marker(softleaf_from_pte(old))))
-		return WARN_ON_ONCE(poison_replaces(p)) ? -EBUSY : 0;
-	set_pte_at(p->mm, addr, pte, make_pte_marker(PTE_MARKER_POISONED));
-	return 0;
-}
-
 /*
  * Marks up to @n pages: how many, or an errno. The first page is dropped alone, which
  * makes the core take an entry of 2 MiB apart: so there is a table for the marks.
  */
 static int poison_mark(struct poison *p, unsigned int n)
 {
+	unsigned int others;
 	int ret;
 
 	n = poison_reach(p, n);
@@ -176,15 +174,16 @@ static int poison_mark(struct poison *p, unsigned int n)
 	ret = poison_prepare(p, n);
 	if (ret)
 		return ret;
+	/* What was private goes on request. */
+	uffdvram_exclusive_set(p->r, p->addr, p->addr + n * PAGE_SIZE, false);
 	if (poison_replaces(p)) {
 		poison_zap(p, 0, 1);
 		poison_zap(p, 1, n - 1);
 	}
-	ret = apply_to_page_range(p->mm, p->addr, n * PAGE_SIZE, poison_mark_pte, p);
-	if (ret)
-		return ret;
+	/* What is poison in another way stays so. */
+	others = uffdvram_walk_poison(p->vma, p->addr, n);
 	uffdvram_stat_add(poison_marked, n);
-	return n;
+	return WARN_ON_ONCE(others && poison_replaces(p)) ? -EBUSY : n;
 }
 
 /* Makes holes of what is poison among @n pages; the others stay. Returns @n. */
@@ -195,6 +194,8 @@ static int poison_undo(struct poison *p, unsigned int n)
 	for (i = 0; i < n; i++) {
 		for (first = i; i < n && poison_is_there(p->look[i]); i++)
 			;
+		uffdvram_exclusive_set(p->r, p->addr + first * PAGE_SIZE,
+				       p->addr + i * PAGE_SIZE, false);
 		poison_zap(p, first, i - first);
 		uffdvram_stat_add(poison_undone, i - first);
 	}
@@ -230,7 +231,7 @@ static int poison_step(struct poison *p, unsigned long addr, unsigned long end)
 		vma_start_write(p->vma);
 		end = min3(end, p->vma->vm_end, ALIGN(addr + 1, PMD_SIZE));
 		p->addr = addr;
-		uffdvram_walk(p->vma, addr, end, p->look, NULL);
+		p->alike = uffdvram_walk_briefly(p->vma, addr, end, p->look);
 		if (p->arg->flags & UFFDVRAM_POISON_UNDO)
 			ret = poison_undo(p, (end - addr) >> PAGE_SHIFT);
 		else
@@ -272,6 +273,7 @@ static int poison_ranges(struct uffdvram_ctx *ctx, struct poison *p)
 		r = uffdvram_range_find(ctx->umm, arg->addr + arg->done, &end);
 		if (!r)
 			return -ENOENT;
+		p->r = r;
 		ret = poison_range(p, min_t(u64, end, arg->addr + arg->len));
 		uffdvram_range_put(r);
 	}

@@ -96,6 +96,21 @@ static int pool_evict_pass(struct uffdvram_vram *v, bool discard,
 }
 
 /*
+ * Whether the only slots left are those that leases keep, whose pages are gone, and nobody
+ * ends these leases unless he is asked to.
+ */
+static bool pool_only_leases(struct uffdvram_vram *v)
+{
+	unsigned long left;
+
+	/* First of all: what one of them keeps may be free a moment later. */
+	if (atomic_read_acquire(&v->leases_ending))
+		return false;
+	left = pool_left(v);
+	return left && left <= (unsigned long)atomic_long_read(&v->slots.parked);
+}
+
+/*
  * Until no slot is left. What stays after a pass is held by somebody for a
  * moment, or the host is short of memory: only that is told to the caller.
  */
@@ -111,6 +126,9 @@ static int pool_drain(struct uffdvram_vram *v, bool discard)
 			return ret;
 		if (!pool_left(v))
 			break;
+		/* The caller may be the one who has to end them. */
+		if (pool_only_leases(v))
+			return -EBUSY;
 		if (res.no_memory && !res.moved)
 			return -ENOMEM;
 		backoff = res.moved ? 1 : min(2 * backoff, (unsigned long)POOL_BACKOFF_MAX);

@@ -68,6 +68,13 @@ u32 uffdvram_query_state(struct uffdvram_look look)
 	return UFFDVRAM_STATE_OTHER;
 }
 
+static u32 query_flags(struct uffdvram_look look)
+{
+	return (look.huge ? UFFDVRAM_REGION_HUGE : 0) |
+	       (look.leased ? UFFDVRAM_REGION_LEASED : 0) |
+	       (look.private ? UFFDVRAM_REGION_PRIVATE : 0);
+}
+
 /* Whether the run is one that the caller wants to have. */
 static bool query_wanted(const struct query *q)
 {
@@ -94,6 +101,10 @@ static int query_flush(struct query *q)
 	q->count[q->run.state] += pages;
 	if (q->run.flags & UFFDVRAM_REGION_HUGE)
 		q->count[UFFDVRAM_STATE_HUGE] += pages;
+	if (q->run.flags & UFFDVRAM_REGION_LEASED)
+		q->count[UFFDVRAM_STATE_LEASED] += pages;
+	if (q->run.flags & UFFDVRAM_REGION_PRIVATE)
+		q->count[UFFDVRAM_STATE_PRIVATE] += pages;
 	q->done = q->run.end - q->addr;
 	return 0;
 }
@@ -143,7 +154,7 @@ unsigned long uffdvram_query_step(struct mm_struct *mm, unsigned long addr,
 	} else {
 		next = min(next, vma->vm_end);
 		if (uffdvram_vma_is_ours(vma)) {
-			uffdvram_walk(vma, addr, next, look, NULL);
+			uffdvram_walk_briefly(vma, addr, next, look);
 			*looked = true;
 		}
 	}
@@ -171,7 +182,7 @@ static int query_run(struct query *q, struct mm_struct *mm)
 		for (i = 0; looked && !ret && !q->full && addr < next; i++) {
 			addr += PAGE_SIZE;
 			ret = query_add(q, addr, uffdvram_query_state(q->look[i]),
-					q->look[i].huge ? UFFDVRAM_REGION_HUGE : 0);
+					query_flags(q->look[i]));
 		}
 		if (ret)
 			return ret;

@@ -7,7 +7,9 @@
 
 #include "context.h"
 #include "event.h"
+#include "exclusive.h"
 #include "inject.h"
+#include "lease.h"
 #include "lock.h"
 #include "object.h"
 #include "owner.h"
@@ -15,6 +17,7 @@
 #include "ucmd.h"
 #include "vram.h"
 #include "walk.h"
+#include "watch.h"
 
 unsigned int uffdvram_max_ranges = 65536;
 
@@ -22,6 +25,7 @@ static void range_free(struct kref *ref)
 {
 	struct uffdvram_range *r = container_of(ref, struct uffdvram_range, ref);
 
+	uffdvram_exclusive_free(r->exclusive);
 	if (r->linear)
 		uffdvram_slots_unkeep(&r->v->slots, r->window,
 				      (r->end - r->start) >> PAGE_SHIFT);
@@ -69,6 +73,25 @@ struct uffdvram_range *uffdvram_range_find(struct uffdvram_mm *umm,
 }
 
 /**
+ * uffdvram_range_get() - a range by its number
+ * @ctx: its context
+ * @id: any number
+ *
+ * Return: the range with a reference, or NULL.
+ */
+struct uffdvram_range *uffdvram_range_get(struct uffdvram_ctx *ctx, u32 id)
+{
+	struct uffdvram_range *r;
+
+	xa_lock(&ctx->ranges);
+	r = xa_load(&ctx->ranges, id);
+	if (r)
+		kref_get(&r->ref);
+	xa_unlock(&ctx->ranges);
+	return r;
+}
+
+/**
  * uffdvram_range_pool() - where a range's pages go
  * @r: the range
  *
@@ -97,7 +120,7 @@ struct uffdvram_vram *uffdvram_range_pool(struct uffdvram_range *r)
 }
 
 /**
- * uffdvram_range_settle() - after placing pages for a range
+ * uffdvram_range_settle() - after placing or leasing pages for a range
  * @r: the range
  *
  * If it was unregistered meanwhile, what was placed are orphans that its pool's
@@ -107,11 +130,13 @@ void uffdvram_range_settle(struct uffdvram_range *r)
 {
 	/* Pairs with the one in range_end(): one of the two sees the other. */
 	smp_mb();
-	if (READ_ONCE(r->owner->dead) && r->v)
+	if (READ_ONCE(r->owner->dead) && r->v) {
+		uffdvram_lease_revoke_owner(r->owner, 0, ULONG_MAX, UFFDVRAM_REVOKED_GONE);
 		uffdvram_vram_kick(r->v, 0);
+	}
 }
 
-/* Its slots are orphans from here on. */
+/* Its slots are orphans from here on, which no lease keeps from coming home. */
 static void range_end(struct uffdvram_range *r)
 {
 	/* Under the lock: uffdvram_range_pool() does nothing from here on. */
@@ -120,15 +145,16 @@ static void range_end(struct uffdvram_range *r)
 	mutex_unlock(&r->umm->lock);
 	/* Pairs with the one in uffdvram_range_settle(). */
 	smp_mb();
+	uffdvram_lease_revoke_owner(r->owner, 0, ULONG_MAX, UFFDVRAM_REVOKED_GONE);
 	if (r->v) {
 		uffdvram_vram_leave(r->v, r->owner);
 		uffdvram_vram_kick(r->v, 0);
 	}
 }
 
-/* Whether all of [start, end) is private anonymous memory: 0 or an errno. */
+/* Whether all of [start, end) is private anonymous memory, as it should be: 0 or an errno. */
 static int range_check_vmas(struct mm_struct *mm, unsigned long start,
-			    unsigned long end)
+			    unsigned long end, bool exclusive)
 {
 	struct vm_area_struct *vma;
 	int ret = 0;
@@ -139,7 +165,8 @@ static int range_check_vmas(struct mm_struct *mm, unsigned long start,
 		vma = find_vma(mm, start);
 		if (!vma || vma->vm_start > start)
 			ret = -ENOENT;
-		else if (!uffdvram_vma_is_ours(vma))
+		else if (!uffdvram_vma_is_ours(vma) ||
+			 (exclusive && !uffdvram_exclusive_fits(vma)))
 			ret = -EINVAL;
 		else
 			start = vma->vm_end;
@@ -275,6 +302,12 @@ range_new(struct uffdvram_ctx *ctx, const struct uffdvram_range_register *arg)
 	r->owner->start = r->start;
 	r->owner->end = r->end;
 	r->owner->fault_events = arg->flags & UFFDVRAM_RANGE_FAULT_EVENTS;
+	if (arg->flags & UFFDVRAM_RANGE_EXCLUSIVE) {
+		r->exclusive = uffdvram_exclusive_new(r);
+		ret = -ENOMEM;
+		if (!r->exclusive)
+			goto err_put;
+	}
 	ret = arg->flags & UFFDVRAM_RANGE_LINEAR ?
 		range_set_window(r, arg->pool_off) : 0;
 	if (ret)
@@ -349,7 +382,7 @@ static int range_register_check(const struct uffdvram_range_register *arg,
 		return -EINVAL;
 	if (linear ? !arg->pool || !PAGE_ALIGNED(arg->pool_off) : arg->pool_off)
 		return -EINVAL;
-	return range_check_vmas(mm, arg->addr, end);
+	return range_check_vmas(mm, arg->addr, end, arg->flags & UFFDVRAM_RANGE_EXCLUSIVE);
 }
 
 int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd)
@@ -364,9 +397,15 @@ int uffdvram_ioctl_range_register(struct uffdvram_ucmd *ucmd)
 	if (!mm)
 		return -ESRCH;
 	ret = range_register_check(arg, mm);
+	/* These hear of what is discarded when that is done. */
+	if (!ret && (arg->flags & UFFDVRAM_RANGE_EXCLUSIVE))
+		ret = uffdvram_watch_departures(ctx->umm);
 	mmput(mm);
 	if (ret)
 		return ret;
+	/* Before CONVERT can find it. */
+	if (arg->flags & UFFDVRAM_RANGE_EXCLUSIVE)
+		WRITE_ONCE(ctx->umm->exclusive, true);
 
 	r = range_add(ctx, arg, false);
 	if (IS_ERR(r))
@@ -496,6 +535,65 @@ void uffdvram_range_unmapped(struct uffdvram_mm *umm, unsigned long start,
 		event.addr = max(start, r->start);
 		event.len = min(end, r->end) - event.addr;
 		uffdvram_event_push(r->owner->events, &event);
+		uffdvram_lease_revoke_owner(r->owner, start, end, UFFDVRAM_REVOKED_GONE);
+		uffdvram_exclusive_breach(r, start, end, UFFDVRAM_GONE_UNMAPPED);
 	}
+	rcu_read_unlock();
+}
+
+/**
+ * uffdvram_range_revoke() - revoke leases of a piece of an address space
+ * @umm: address space
+ * @start: first byte
+ * @end: first byte after it; 0: to the end
+ * @cause: UFFDVRAM_REVOKED_*
+ *
+ * Likewise.
+ */
+void uffdvram_range_revoke(struct uffdvram_mm *umm, unsigned long start,
+			   unsigned long end, u32 cause)
+{
+	struct uffdvram_range *r;
+	unsigned long index = start, last = end - 1;
+
+	rcu_read_lock();
+	mt_for_each(&umm->ranges, r, index, last)
+		uffdvram_lease_revoke_owner(r->owner, start, last, cause);
+	rcu_read_unlock();
+}
+
+/**
+ * uffdvram_range_changed() - exclusive memory is inherited, or may be protected
+ * @umm: address space
+ * @start: first byte
+ * @end: first byte after it
+ * @cause: enum uffdvram_gone
+ *
+ * Likewise.
+ */
+void uffdvram_range_changed(struct uffdvram_mm *umm, unsigned long start,
+			    unsigned long end, u32 cause)
+{
+	struct uffdvram_range *r;
+	unsigned long index = start;
+
+	rcu_read_lock();
+	mt_for_each(&umm->ranges, r, index, end - 1)
+		if (cause != UFFDVRAM_GONE_PROTECTED ||
+		    uffdvram_exclusive_protected(r, start, end))
+			uffdvram_exclusive_breach(r, start, end, cause);
+	rcu_read_unlock();
+}
+
+/* Likewise: pages there may have been discarded. */
+void uffdvram_range_cleared(struct uffdvram_mm *umm, unsigned long start,
+			    unsigned long end)
+{
+	struct uffdvram_range *r;
+	unsigned long index = start;
+
+	rcu_read_lock();
+	mt_for_each(&umm->ranges, r, index, end - 1)
+		uffdvram_exclusive_cleared(r, start, end);
 	rcu_read_unlock();
 }

@@ -85,6 +85,30 @@ void uffdvram_slots_close(struct uffdvram_slots *s)
 	spin_unlock_irqrestore(&s->lock, flags);
 }
 
+/*
+ * Takes up to @n free slots of [from, to), the lowest first; returns how many. All are of
+ * one word of the bitmaps, and so of one block.
+ */
+static unsigned int word_take(struct uffdvram_slots *s, u32 *slots, unsigned int n,
+			      unsigned long from, unsigned long to)
+{
+	unsigned long at = BIT_WORD(from), base = at * BITS_PER_LONG, bits;
+	unsigned long free = ~(READ_ONCE(s->taken[at]) | s->windows[at]);
+	unsigned int got = 0;
+
+	lockdep_assert_held(&s->lock);
+	free &= GENMASK(min(to - base, BITS_PER_LONG) - 1, from - base);
+	for (bits = free; bits && got < n; bits &= bits - 1)
+		slots[got++] = base + __ffs(bits);
+	if (!got)
+		return 0;
+	/* Atomic: frees clear their bits in the same word. @bits: those that are left. */
+	atomic_long_or(free & ~bits, (atomic_long_t *)&s->taken[at]);
+	block_fill(s, base, got);
+	s->hint = slots[got - 1] + 1;
+	return got;
+}
+
 /* Takes free slots of [from, to), the lowest first; returns how many. */
 static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
 			       unsigned int n, unsigned long from,
@@ -93,7 +117,6 @@ static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
 	unsigned long slot = from;
 	unsigned int got = 0;
 
-	lockdep_assert_held(&s->lock);
 	while (got < n) {
 		slot = find_next_zero_bit(s->taken, to, slot);
 		if (slot >= to)
@@ -102,11 +125,8 @@ static unsigned int slots_take(struct uffdvram_slots *s, u32 *slots,
 			slot = find_next_zero_bit(s->windows, to, slot);
 			continue;
 		}
-		/* Atomic: frees clear their bits in the same words. */
-		set_bit(slot, s->taken);
-		block_fill(s, slot, 1);
-		slots[got++] = slot++;
-		s->hint = slot;
+		got += word_take(s, slots + got, n - got, slot, to);
+		slot = ALIGN(slot + 1, BITS_PER_LONG);
 	}
 	return got;
 }
@@ -372,8 +392,15 @@ unsigned long uffdvram_slots_taken(struct uffdvram_slots *s, unsigned long slot,
 /* Forgets whose a slot is. False: it is lost, and goes into quarantine. */
 static bool slot_release(struct uffdvram_slots *s, unsigned long slot)
 {
+	int old;
+
 	WRITE_ONCE(s->owner[slot], NULL);
-	if (!(atomic_xchg(&s->state[slot], 0) & UFFDVRAM_SLOT_LOST))
+	old = atomic_xchg(&s->state[slot], 0);
+	if (likely(!(old & (UFFDVRAM_SLOT_PRIVATE | UFFDVRAM_SLOT_LOST))))
+		return true;
+	if (old & UFFDVRAM_SLOT_PRIVATE)
+		atomic_long_dec(&s->private);
+	if (!(old & UFFDVRAM_SLOT_LOST))
 		return true;
 	atomic_set(&s->state[slot], UFFDVRAM_SLOT_LOST);
 	atomic_long_inc(&s->quarantined);
@@ -415,7 +442,7 @@ static unsigned int block_release_each(struct uffdvram_slots *s, unsigned long s
 }
 
 /*
- * Likewise where none is lost: nobody can lose a slot that nobody uses. The words of a
+ * Likewise where none is lost or private: nobody can lose a slot that nobody uses. The words of a
  * block have no bits of others, who change none while all of them are set.
  */
 static void block_release(struct uffdvram_slots *s, unsigned long slot)
@@ -445,7 +472,7 @@ bool uffdvram_slots_free_block(struct uffdvram_slots *s, unsigned long slot)
 {
 	unsigned int freed = UFFDVRAM_BLOCK_SLOTS;
 
-	if (atomic_long_read(&s->lost))
+	if (atomic_long_read(&s->lost) || atomic_long_read(&s->private))
 		freed = block_release_each(s, slot);
 	else
 		block_release(s, slot);
@@ -465,11 +492,6 @@ bool uffdvram_slot_gate_enter(struct uffdvram_slots *s, unsigned long slot)
 {
 	return !(atomic_fetch_or_acquire(UFFDVRAM_SLOT_GATE, &s->state[slot]) &
 		 UFFDVRAM_SLOT_GATE);
-}
-
-void uffdvram_slot_gate_leave(struct uffdvram_slots *s, unsigned long slot)
-{
-	atomic_fetch_andnot_release(UFFDVRAM_SLOT_GATE, &s->state[slot]);
 }
 
 /**

@@ -24,6 +24,7 @@
 	X(fault_retries)	/* faults that have to come again */	\
 	X(fault_errors)		/* faults answered by SIGBUS */		\
 	X(collapses_refused)	/* times khugepaged wanted a page home */ \
+	X(collapses_served)	/* pages that MADV_COLLAPSE brought home */ \
 	X(evicted)		/* those of pages_out that a slot asked for */\
 	X(migrate_calls)	/* MIGRATE ioctls */			\
 	X(migrate_raced)	/* pages that changed under a MIGRATE */\
@@ -33,6 +34,16 @@
 	X(copy_raced)		/* pages that moved while COPY was at them */\
 	X(poison_marked)	/* pages that POISON marked */		\
 	X(poison_undone)	/* pages that UNDO took a mark from */	\
+	X(leases_begun)		/* leases that ACCESS_BEGIN handed out */\
+	X(leases_pages)		/* pages in them */			\
+	X(leases_waits)		/* CPU faults that waited for a lease */\
+	X(leases_revoked)	/* pages whose lease was revoked */	\
+	X(leases_parked)	/* slots that a lease kept when their page had gone */\
+	X(convert_private)	/* pages that CONVERT made private */	\
+	X(convert_shared)	/* pages that it made shared again */	\
+	X(convert_raced)	/* times it looked again: something had changed */\
+	X(private_refused)	/* CPU faults on private pages, answered by SIGBUS */\
+	X(private_destroyed)	/* private pages whose range or pool went: poison */\
 	X(checksum_errors)	/* pages that were not what was stored */\
 	X(objects_made)		/* contexts, pools, ranges and so on */	\
 	X(objects_freed)	/* all of them, when the module goes */

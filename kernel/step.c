@@ -34,6 +34,28 @@ u8 uffdvram_migrate_fate(const struct uffdvram_migrate_step *s,
 	return s->fate[page];
 }
 
+/**
+ * uffdvram_migrate_errno() - what it means to who needs a page in VRAM
+ * @fate: what became of it when it was to move in
+ *
+ * Return: an errno; 0: it is there, or what keeps it may pass or be helped.
+ */
+int uffdvram_migrate_errno(u8 fate)
+{
+	switch (fate) {
+	case UFFDVRAM_STAY_POISONED:
+		return -EHWPOISON;
+	case UFFDVRAM_STAY_NO_SLOT:
+		return -ENOSPC;
+	case UFFDVRAM_STAY_QUOTA:
+		return -EDQUOT;
+	case UFFDVRAM_STAY_COPY_FAILED:
+		return -EIO;
+	default:
+		return 0;
+	}
+}
+
 /* Whether all pages of the step are at the fate of the first. That is quick to see. */
 static bool step_is_uniform(const struct uffdvram_migrate_step *s)
 {
@@ -52,28 +74,53 @@ unsigned int uffdvram_migrate_count(const struct uffdvram_migrate_step *s, u8 fa
 	return n;
 }
 
+/* What the step has to know of one look, or of many alike. */
+static void step_note(struct uffdvram_migrate_step *s, struct uffdvram_look look)
+{
+	s->apart |= look.large && !look.huge;
+	s->shared |= look.entry == UFFDVRAM_ENTRY_SHARED;
+	s->ksm |= look.entry == UFFDVRAM_ENTRY_KSM;
+	s->writing |= look.writing;
+}
+
 /*
- * Looks at all pages that are not settled, and says what to do with them. Most look as
+ * Looks at all pages, and says what to do with those that are not settled. Most look as
  * the one before.
  */
 void uffdvram_step_look(struct uffdvram_migrate_step *s,
 			uffdvram_step_judge judge)
 {
-	struct uffdvram_look last = {};
-	u8 fate = UFFDVRAM_FATE_OPEN;
+	const struct uffdvram_look *look = s->look;
+	struct uffdvram_look last;
+	u8 *fate = s->fate, becomes;
 	unsigned int i;
+	bool alike;
 
-	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages),
-		      s->look, NULL);
+	alike = uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages), s->look,
+			      NULL);
+	s->apart = false;
+	s->shared = false;
+	s->ksm = false;
+	s->writing = false;
+	s->wanted = 0;
+	last = look[0];
+	becomes = judge(s, last);
+	step_note(s, last);
+	if (alike && fate[0] == UFFDVRAM_FATE_OPEN && step_is_uniform(s)) {
+		uffdvram_step_settle_all(s, becomes);
+		s->wanted = uffdvram_fate_wanted(becomes) ? s->npages : 0;
+		return;
+	}
 	for (i = 0; i < s->npages; i++) {
-		if (s->fate[i] != UFFDVRAM_FATE_OPEN)
-			continue;
-		if (fate == UFFDVRAM_FATE_OPEN ||
-		    memcmp(&s->look[i], &last, sizeof(last))) {
-			last = s->look[i];
-			fate = judge(s, last);
+		if (look[i].bits != last.bits) {
+			last = look[i];
+			becomes = judge(s, last);
+			step_note(s, last);
 		}
-		s->fate[i] = fate;
+		if (fate[i] != UFFDVRAM_FATE_OPEN)
+			continue;
+		fate[i] = becomes;
+		s->wanted += uffdvram_fate_wanted(becomes);
 	}
 }
 
@@ -129,14 +176,7 @@ void uffdvram_step_unlock(struct uffdvram_migrate_step *s)
  */
 bool uffdvram_step_needs_lock(const struct uffdvram_migrate_step *s)
 {
-	unsigned int i;
-
-	if (!UFFDVRAM_LARGE_FOLIOS_MOVE || s->write || s->look[0].whole)
-		return false;
-	for (i = 0; i < s->npages; i++)
-		if (s->look[i].large && !s->look[i].huge)
-			return true;
-	return false;
+	return UFFDVRAM_LARGE_FOLIOS_MOVE && !s->write && s->apart;
 }
 
 /*
@@ -164,26 +204,28 @@ bool uffdvram_step_next_piece(struct uffdvram_migrate_step *s,
 			      unsigned int *from, struct migrate_vma *args,
 			      unsigned long flags)
 {
-	unsigned int i, first, last;
+	unsigned int first, last, end = s->npages;
 
 	for (first = *from; first < s->npages; first++)
 		if (uffdvram_fate_wanted(s->fate[first]))
 			break;
-	last = s->huge ? s->npages : first;
-	for (i = last; i < s->npages; i++) {
-		if (s->look[i].entry == UFFDVRAM_ENTRY_KSM)
+	if (s->ksm)
+		for (end = first; end < s->npages; end++)
+			if (s->look[end].entry == UFFDVRAM_ENTRY_KSM)
+				break;
+	for (last = end; last > first; last--)
+		if (uffdvram_fate_wanted(s->fate[last - 1]))
 			break;
-		if (uffdvram_fate_wanted(s->fate[i]))
-			last = i + 1;
-	}
-	*from = i;
+	*from = end;
 	*args = (struct migrate_vma) {
 		.vma = s->vma,
 		.start = uffdvram_step_addr(s, first),
 		.end = uffdvram_step_addr(s, last),
 		.src = s->src + first,
 		.dst = s->dst + first,
-		.pgmap_owner = UFFDVRAM_PGMAP_OWNER,
+		/* The core compares it with that of pages in VRAM, when these are to move. */
+		.pgmap_owner = flags & MIGRATE_VMA_SELECT_DEVICE_PRIVATE ?
+			UFFDVRAM_PGMAP_OWNER : UFFDVRAM_ARRIVAL_OWNER,
 		.flags = flags,
 	};
 	return last > first;
@@ -209,8 +251,7 @@ void uffdvram_step_find_astray(struct uffdvram_migrate_step *s)
 
 	bitmap_zero(s->astray, UFFDVRAM_STEP_PAGES);
 	bitmap_zero(s->placed, UFFDVRAM_STEP_PAGES);
-	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages),
-		      s->look, s->pages);
+	uffdvram_walk(s->vma, s->start, uffdvram_step_addr(s, s->npages), s->look, s->pages);
 	for (i = 0; i < s->npages; i++) {
 		page = s->pages[i];
 		s->pages[i] = NULL;
@@ -257,7 +298,7 @@ void uffdvram_step_give_up(struct uffdvram_migrate_step *s)
 		if (s->fate[i] != UFFDVRAM_FATE_OPEN &&
 		    !uffdvram_fate_wanted(s->fate[i]))
 			continue;
-		if (s->look[i].pinned)
+		if (uffdvram_walk_pinned(s->vma, uffdvram_step_addr(s, i)))
 			s->fate[i] = UFFDVRAM_STAY_PINNED;
 		else if (s->look[i].large && !UFFDVRAM_LARGE_FOLIOS_MOVE)
 			s->fate[i] = UFFDVRAM_STAY_LARGE_FOLIO;

@@ -32,6 +32,11 @@
  * @to: in: where to
  * @fate: what became, or shall become, of each page
  * @look: how it was last seen
+ * @wanted: how many were then to move
+ * @apart: then, a small entry maps part of a large folio
+ * @shared: then, a page is shared by fork
+ * @ksm: then, a page is merged with others
+ * @writing: then, a page is in a write lease that has not ended
  * @src: for the core
  * @dst: for the core
  * @slots: in: the slot taken for each page, or UFFDVRAM_NO_SLOT
@@ -40,8 +45,7 @@
  * @folio: out: the destination of 2 MiB; NULL once used
  * @pages: out: destinations; NULL once used. In: pages in VRAM, for a moment
  * @gated: out: pages whose slots' gates we are in
- * @xfer: the copies
- * @xfer_page: which page a copy is for
+ * @xfer: the copies, in the order of the pages
  */
 struct uffdvram_migrate_step {
 	struct mm_struct *mm;
@@ -54,6 +58,11 @@ struct uffdvram_migrate_step {
 	struct uffdvram_migrate_to to;
 	u8 fate[UFFDVRAM_STEP_PAGES];
 	struct uffdvram_look look[UFFDVRAM_STEP_PAGES];
+	unsigned int wanted;
+	bool apart;
+	bool shared;
+	bool ksm;
+	bool writing;
 	unsigned long src[UFFDVRAM_STEP_PAGES];
 	unsigned long dst[UFFDVRAM_STEP_PAGES];
 	u32 slots[UFFDVRAM_STEP_PAGES];
@@ -63,7 +72,6 @@ struct uffdvram_migrate_step {
 	struct page *pages[UFFDVRAM_STEP_PAGES];
 	DECLARE_BITMAP(gated, UFFDVRAM_STEP_PAGES);
 	struct uffdvram_xfer xfer[UFFDVRAM_STEP_PAGES];
-	u16 xfer_page[UFFDVRAM_STEP_PAGES];
 };
 
 /* From how a page looks to what shall become of it. */

@@ -86,8 +86,3 @@ unsigned long uffdvram_user_charge(struct uffdvram_user *user, unsigned long n)
 	atomic_long_sub(over, &user->slots);
 	return n - over;
 }
-
-void uffdvram_user_uncharge(struct uffdvram_user *user, unsigned long n)
-{
-	atomic_long_sub(n, &user->slots);
-}

@@ -29,6 +29,10 @@ struct uffdvram_user *uffdvram_user_get(kuid_t uid);
 void uffdvram_user_hold(struct uffdvram_user *user);
 void uffdvram_user_put(struct uffdvram_user *user);
 unsigned long uffdvram_user_charge(struct uffdvram_user *user, unsigned long n);
-void uffdvram_user_uncharge(struct uffdvram_user *user, unsigned long n);
+
+static inline void uffdvram_user_uncharge(struct uffdvram_user *user, unsigned long n)
+{
+	atomic_long_sub(n, &user->slots);
+}
 
 #endif /* _UFFDVRAM_USER_H */

@@ -20,12 +20,15 @@
 #define VRAM_MAX_BYTES		((u64)U32_MAX << PAGE_SHIFT)
 
 const char uffdvram_pgmap_owner;
+const char uffdvram_arrival_owner;
 
 /* Pools by number; the entry is NULL while one is being made. */
 static DEFINE_XARRAY_ALLOC1(vram_pools);
 static u32 vram_next_id;
 
+/* Of pools; and of what waits for an address space: for one that does not let go, all wait. */
 static struct workqueue_struct *vram_wq;
+static struct workqueue_struct *vram_mm_wq;
 static void (*vram_work_fn)(struct work_struct *work);
 
 /**
@@ -38,7 +41,13 @@ int uffdvram_vram_init(void (*work)(struct work_struct *work))
 {
 	vram_work_fn = work;
 	vram_wq = alloc_workqueue("uffdvram", WQ_UNBOUND, 0);
-	return vram_wq ? 0 : -ENOMEM;
+	if (!vram_wq)
+		return -ENOMEM;
+	vram_mm_wq = alloc_workqueue("uffdvram-mm", WQ_UNBOUND, 0);
+	if (vram_mm_wq)
+		return 0;
+	destroy_workqueue(vram_wq);
+	return -ENOMEM;
 }
 
 /*
@@ -51,6 +60,8 @@ void uffdvram_vram_exit(void)
 	struct uffdvram_vram *v;
 	u32 id = 0;
 
+	/* It may want pools looked after. */
+	destroy_workqueue(vram_mm_wq);
 	while ((v = uffdvram_vram_next(&id))) {
 		uffdvram_vram_retire(v);
 		uffdvram_vram_quiesce(v);
@@ -245,6 +256,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	spin_lock_init(&v->owners_lock);
 	INIT_LIST_HEAD(&v->owners);
 	init_waitqueue_head(&v->wait);
+	init_waitqueue_head(&v->lease_wait);
 	INIT_DELAYED_WORK(&v->work, vram_work_fn);
 	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
 	v->owner = owner;
@@ -460,4 +472,13 @@ void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay)
 	kref_get(&v->ref);
 	if (mod_delayed_work(vram_wq, &v->work, delay))
 		uffdvram_vram_put(v);
+}
+
+/**
+ * uffdvram_vram_queue() - have a worker do what waits for mmap_lock
+ * @work: done before the module goes
+ */
+void uffdvram_vram_queue(struct work_struct *work)
+{
+	queue_work(vram_mm_wq, work);
 }

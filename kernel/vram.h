@@ -49,6 +49,8 @@ struct uffdvram_pool_attach;
  * @owners: ranges that place their pages here
  * @pressure: what was last told of it: 0: nothing, 1: few slots left, 2: none
  * @wait: woken when no slot is in use any more
+ * @lease_wait: woken when leases of slots end, or are revoked
+ * @leases_ending: leases that a worker ends
  * @work: brings orphans home, and reaps
  * @backoff: of @work, in jiffies
  * @charged_mm: whose RLIMIT_MEMLOCK pays, or NULL
@@ -78,6 +80,8 @@ struct uffdvram_vram {
 	struct list_head owners;
 	int pressure;
 	wait_queue_head_t wait;
+	wait_queue_head_t lease_wait;
+	atomic_t leases_ending;
 	struct delayed_work work;
 	unsigned long backoff;
 	struct mm_struct *charged_mm;
@@ -87,6 +91,9 @@ struct uffdvram_vram {
 /* pgmap->owner of all our pagemaps; also what our notifiers are told. */
 #define UFFDVRAM_PGMAP_OWNER	((void *)&uffdvram_pgmap_owner)
 extern const char uffdvram_pgmap_owner;
+/* What they are told of pages that move in: nothing leaves VRAM then. */
+#define UFFDVRAM_ARRIVAL_OWNER	((void *)&uffdvram_arrival_owner)
+extern const char uffdvram_arrival_owner;
 
 int uffdvram_vram_init(void (*work)(struct work_struct *work));
 void uffdvram_vram_exit(void);
@@ -107,6 +114,7 @@ struct uffdvram_vram *uffdvram_vram_next(u32 *id);
 struct uffdvram_vram *uffdvram_vram_any(const void *owner);
 void uffdvram_vram_put(struct uffdvram_vram *v);
 void uffdvram_vram_kick(struct uffdvram_vram *v, unsigned long delay);
+void uffdvram_vram_queue(struct work_struct *work);
 
 void uffdvram_vram_join(struct uffdvram_vram *v, struct uffdvram_owner *o);
 void uffdvram_vram_leave(struct uffdvram_vram *v, struct uffdvram_owner *o);
@@ -125,6 +133,7 @@ bool uffdvram_vram_alloc_block_at(struct uffdvram_vram *v,
 				  struct uffdvram_owner *o, u32 slot);
 void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot);
 void uffdvram_vram_free_block(struct uffdvram_vram *v, unsigned long slot);
+int uffdvram_vram_slot_state(struct uffdvram_vram *v, unsigned long slot);
 void uffdvram_vram_page_free(struct page *page);
 void uffdvram_vram_folio_free(struct folio *folio);
 void uffdvram_vram_folio_split(struct folio *folio, struct folio *part);

@@ -82,6 +82,28 @@ void uffdvram_vram_page_lost(const struct page *page, const struct mm_struct *mm
 		uffdvram_owner_page_lost(v->slots.owner[slot], mm, addr);
 }
 
+/**
+ * uffdvram_vram_slot_state() - the state of a slot, as it is for who wants its page
+ * @v: the pool
+ * @slot: a slot whose page is mapped, or referenced, for as long as we look
+ *
+ * Return: UFFDVRAM_SLOT_*. What was private in a range that is no more, in an exclusive
+ * one that was not left alone, or in a pool that goes, is lost: nobody is left who may
+ * touch it. (Its worker makes it poison.)
+ */
+int uffdvram_vram_slot_state(struct uffdvram_vram *v, unsigned long slot)
+{
+	int state = uffdvram_slot_state(&v->slots, slot);
+	const struct uffdvram_owner *o;
+
+	if (likely(!(state & UFFDVRAM_SLOT_PRIVATE)))
+		return state;
+	o = READ_ONCE(v->slots.owner[slot]);
+	if (!o || READ_ONCE(o->dead) || READ_ONCE(o->breached) || READ_ONCE(v->slots.closed))
+		state |= UFFDVRAM_SLOT_LOST;
+	return state;
+}
+
 static unsigned long vram_free_slots(struct uffdvram_vram *v)
 {
 	long taken = atomic_long_read(&v->slots.used) +
@@ -230,6 +252,15 @@ static void vram_freed(struct uffdvram_vram *v, bool last)
 	module_put(THIS_MODULE);
 }
 
+static __always_inline void vram_free(struct uffdvram_vram *v, unsigned long slot)
+{
+	struct uffdvram_owner *o = v->slots.owner[slot];
+	bool last = uffdvram_slots_free(&v->slots, slot);
+
+	uffdvram_owner_uncharge(o, 1);
+	vram_freed(v, last);
+}
+
 /**
  * uffdvram_vram_free() - give a slot back
  * @v: the pool
@@ -240,11 +271,7 @@ static void vram_freed(struct uffdvram_vram *v, bool last)
  */
 void uffdvram_vram_free(struct uffdvram_vram *v, unsigned long slot)
 {
-	struct uffdvram_owner *o = v->slots.owner[slot];
-	bool last = uffdvram_slots_free(&v->slots, slot);
-
-	uffdvram_owner_uncharge(o, 1);
-	vram_freed(v, last);
+	vram_free(v, slot);
 }
 
 /* Likewise a whole block, whose slots have one owner. */
@@ -257,18 +284,26 @@ void uffdvram_vram_free_block(struct uffdvram_vram *v, unsigned long slot)
 	vram_freed(v, last);
 }
 
+/* The page of a slot is gone: gives it back, or leaves that to the lease that has it. */
+static __always_inline void vram_leave(struct uffdvram_vram *v, unsigned long slot)
+{
+	if (likely(!atomic_long_read(&v->slots.leased)) || !uffdvram_slot_park(&v->slots, slot))
+		vram_free(v, slot);
+}
+
 /**
  * uffdvram_vram_page_free() - the last reference on a device page is gone
  * @page: the page
  *
  * The core's callback, in atomic context. It still holds a reference on the
- * pagemap, so that uffdvram_vram_reap() waits for us to return.
+ * pagemap, so that uffdvram_vram_reap() waits for us to return. A slot that a lease
+ * has is given back when that ends.
  */
 void uffdvram_vram_page_free(struct page *page)
 {
 	struct uffdvram_vram *v = uffdvram_vram_of(page);
 
-	uffdvram_vram_free(v, uffdvram_slot_of(v, page));
+	vram_leave(v, uffdvram_slot_of(v, page));
 }
 
 /*
@@ -279,13 +314,20 @@ void uffdvram_vram_folio_free(struct folio *folio)
 {
 	struct page *page = folio_page(folio, 0);
 	struct uffdvram_vram *v = uffdvram_vram_of(page);
+	unsigned long slot = uffdvram_slot_of(v, page);
+	unsigned int i;
 
 	if (!folio_test_large(folio)) {
-		uffdvram_vram_page_free(page);
+		vram_leave(v, slot);
 		return;
 	}
 	uffdvram_device_folio_dissolve(folio);
-	uffdvram_vram_free_block(v, uffdvram_slot_of(v, page));
+	if (likely(!atomic_long_read(&v->slots.leased))) {
+		uffdvram_vram_free_block(v, slot);
+		return;
+	}
+	for (i = 0; i < UFFDVRAM_BLOCK_SLOTS; i++)
+		vram_leave(v, slot + i);
 }
 
 /**

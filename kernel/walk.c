@@ -14,6 +14,7 @@
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/string.h>
+#include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
 
 #include "lock.h"
@@ -44,82 +45,110 @@ static bool look_pinned(const struct folio *folio)
 	return folio_ref_count(folio) > folio_mapcount(folio) + extra;
 }
 
-static struct uffdvram_look look_present(struct page *page)
+/* A look as the number that it is compared by: what is quick to put together. */
+#define LOOK(...)	(((struct uffdvram_look){ __VA_ARGS__ }).bits)
+
+static __always_inline u16 look_present(struct page *page)
 {
 	struct folio *folio = page_folio(page);
-	struct uffdvram_look look = {};
+	u16 large = folio_test_large(folio) ? LOOK(.large = true) : 0;
 
-	if (!folio_test_anon(folio)) {
-		look.entry = UFFDVRAM_ENTRY_PRESENT;
-		return look;
-	}
+	if (!folio_test_anon(folio))
+		return LOOK(.entry = UFFDVRAM_ENTRY_PRESENT);
 	if (folio_test_ksm(folio))
-		look.entry = UFFDVRAM_ENTRY_KSM;
-	else if (PageAnonExclusive(page))
-		look.entry = UFFDVRAM_ENTRY_EXCLUSIVE;
-	else
-		look.entry = UFFDVRAM_ENTRY_SHARED;
-	look.large = folio_test_large(folio);
-	look.pinned = look_pinned(folio);
-	return look;
+		return LOOK(.entry = UFFDVRAM_ENTRY_KSM) | large;
+	if (PageAnonExclusive(page))
+		return LOOK(.entry = UFFDVRAM_ENTRY_EXCLUSIVE) | large;
+	return LOOK(.entry = UFFDVRAM_ENTRY_SHARED) | large;
 }
 
-static enum uffdvram_entry look_device(const struct page *page)
+static u16 look_uffd(bool protected)
 {
-	struct uffdvram_vram *v;
-
-	if (!uffdvram_page_is_ours(page))
-		return UFFDVRAM_ENTRY_MOVING;
-	v = uffdvram_vram_of(page);
-	return uffdvram_slot_is_lost(&v->slots, uffdvram_slot_of(v, page)) ?
-		UFFDVRAM_ENTRY_LOST : UFFDVRAM_ENTRY_VRAM;
+	return protected ? LOOK(.uffd = true) : 0;
 }
 
-static enum uffdvram_entry look_softleaf(softleaf_t entry)
+/* A page of ours, in a slot in that state. */
+static u16 look_slot(int state)
 {
-	if (softleaf_is_swap(entry))
-		return UFFDVRAM_ENTRY_SWAP;
-	if (softleaf_is_hwpoison(entry))
-		return UFFDVRAM_ENTRY_POISON;
+	u16 bits = LOOK(.entry = UFFDVRAM_ENTRY_VRAM);
+
+	if (state & UFFDVRAM_SLOT_LOST)
+		return LOOK(.entry = UFFDVRAM_ENTRY_LOST);
+	if (uffdvram_slot_state_leased(state))
+		bits |= LOOK(.leased = true);
+	if (state & UFFDVRAM_SLOT_WRITING)
+		bits |= LOOK(.writing = true);
+	if (state & UFFDVRAM_SLOT_PRIVATE)
+		bits |= LOOK(.private = true);
+	return bits;
+}
+
+/*
+ * A page of ours, or of another driver's. Seldom it is lost, leased or private. @calm: the
+ * pool of pages before it, if it was ours, and none in it was any of that.
+ */
+static __always_inline u16 look_device(const struct page *page,
+				       const struct uffdvram_vram **calm)
+{
+	struct uffdvram_vram *v = uffdvram_vram_of(page);
+
+	if (v == *calm)
+		return LOOK(.entry = UFFDVRAM_ENTRY_VRAM);
+	if (v->pgmap.owner != UFFDVRAM_PGMAP_OWNER)
+		return LOOK(.entry = UFFDVRAM_ENTRY_MOVING);
+	if (uffdvram_slots_differ(&v->slots))
+		return look_slot(uffdvram_vram_slot_state(v, uffdvram_slot_of(v, page)));
+	*calm = v;
+	return LOOK(.entry = UFFDVRAM_ENTRY_VRAM);
+}
+
+static u16 look_softleaf(softleaf_t entry)
+{
+	if (softleaf_is_hwpoison(entry) || softleaf_is_poison_marker(entry))
+		return LOOK(.entry = UFFDVRAM_ENTRY_POISON);
+	if (softleaf_is_guard_marker(entry))
+		return LOOK(.entry = UFFDVRAM_ENTRY_MARKER, .guard = true);
+	/* A marker that is none of the others is in the place of such a page. */
 	if (softleaf_is_marker(entry))
-		return softleaf_is_poison_marker(entry) ?
-			UFFDVRAM_ENTRY_POISON : UFFDVRAM_ENTRY_MARKER;
-	return UFFDVRAM_ENTRY_MOVING;
+		return LOOK(.entry = UFFDVRAM_ENTRY_MARKER, .uffd = true);
+	return LOOK(.entry = UFFDVRAM_ENTRY_MOVING);
 }
 
-/* A page of ours, or of another driver's; @first: what the entry is exclusive by. */
+static __always_inline u16 look_absent(pte_t pte, const struct uffdvram_vram **calm)
+{
+	softleaf_t entry = softleaf_from_pte(pte);
+
+	if (softleaf_is_device_private(entry))
+		return look_device(pfn_to_page(softleaf_to_pfn(entry)), calm) |
+		       look_uffd(pte_swp_uffd(pte));
+	if (softleaf_is_swap(entry))
+		return LOOK(.entry = UFFDVRAM_ENTRY_SWAP) | look_uffd(pte_swp_uffd(pte));
+	return look_softleaf(entry);
+}
+
+/* @closely: what kind of page is present, too. That of zeroes has a mark in its entry. */
+static __always_inline u16 look_pte(pte_t pte, bool closely,
+				    const struct uffdvram_vram **calm)
+{
+	if (pte_none(pte))
+		return LOOK(.entry = UFFDVRAM_ENTRY_NONE);
+	if (!pte_present(pte))
+		return look_absent(pte, calm);
+	if (pte_special(pte) && is_zero_pfn(pte_pfn(pte)))
+		return LOOK(.entry = UFFDVRAM_ENTRY_ZERO) | look_uffd(pte_uffd(pte));
+	if (pte_special(pte) || !closely)
+		return LOOK(.entry = UFFDVRAM_ENTRY_PRESENT);
+	return look_present(pte_page(pte)) | look_uffd(pte_uffd(pte));
+}
+
+/* A page in an entry of 2 MiB, of which @first is the first page. */
 static struct uffdvram_look look_private(const struct page *page,
 					 const struct page *first)
 {
-	struct uffdvram_look look = { .entry = look_device(page) };
+	const struct uffdvram_vram *calm = NULL;
+	struct uffdvram_look look = { .bits = look_device(page, &calm) };
 
 	look.alone = look.entry == UFFDVRAM_ENTRY_VRAM && PageAnonExclusive(first);
-	return look;
-}
-
-static struct uffdvram_look look_pte(pte_t pte)
-{
-	struct uffdvram_look look = {};
-
-	if (pte_none(pte)) {
-		look.entry = UFFDVRAM_ENTRY_NONE;
-	} else if (!pte_present(pte)) {
-		softleaf_t entry = softleaf_from_pte(pte);
-		struct page *page;
-
-		if (!softleaf_is_device_private(entry)) {
-			look.entry = look_softleaf(entry);
-			look.guard = softleaf_is_guard_marker(entry);
-			return look;
-		}
-		page = softleaf_to_page(entry);
-		look = look_private(page, page);
-	} else if (pte_special(pte) || is_zero_pfn(pte_pfn(pte))) {
-		look.entry = is_zero_pfn(pte_pfn(pte)) ?
-			UFFDVRAM_ENTRY_ZERO : UFFDVRAM_ENTRY_PRESENT;
-	} else {
-		look = look_present(pte_page(pte));
-	}
 	return look;
 }
 
@@ -152,32 +181,38 @@ static struct uffdvram_look look_pmd(pmd_t pmd)
 		look.entry = UFFDVRAM_ENTRY_MOVING;
 		return look;
 	}
-	look = device ? look_private(device, device) : look_present(pmd_page(pmd));
+	if (device)
+		look = look_private(device, device);
+	else
+		look.bits = look_present(pmd_page(pmd));
 	/* The huge zero page is the only one in anonymous memory that is not. */
 	if (look.entry == UFFDVRAM_ENTRY_PRESENT)
 		look.entry = UFFDVRAM_ENTRY_ZERO;
+	look.uffd = device ? pmd_swp_uffd(pmd) : pmd_uffd(pmd);
 	look.huge = true;
 	look.whole = true;
 	return look;
 }
 
-/* All pages of a piece, where no table of PTEs is. The PMD is locked. */
-static void walk_pmd(pmd_t pmd, unsigned long start, unsigned long n,
+/* All pages of a piece, where no table of PTEs is. The PMD is locked. Are all alike? */
+static bool walk_pmd(pmd_t pmd, unsigned long start, unsigned long n,
 		     struct uffdvram_look *look, struct page **pages)
 {
 	struct uffdvram_look with = look_pmd(pmd);
 	struct page *device = pmd_device_page(pmd), *page;
+	u16 bits = with.bits;
 	unsigned long i;
 
 	for (i = 0; i < n; i++)
-		look[i] = with;
-	/* All of them alike, if no page of the pool is lost. */
-	if (!device || (!pages && !atomic_long_read(&uffdvram_vram_of(device)->slots.lost)))
-		return;
+		look[i].bits = bits;
+	/* All of them alike, if no page of the pool is lost, leased or private. */
+	if (!device || (!pages && !uffdvram_slots_differ(&uffdvram_vram_of(device)->slots)))
+		return true;
 	for (i = 0; i < n; i++) {
 		page = device + ((start & ~PMD_MASK) >> PAGE_SHIFT) + i;
 		/* Its own data may be lost, or be all that is left. */
 		look[i] = look_private(page, device);
+		look[i].uffd = with.uffd;
 		look[i].huge = true;
 		look[i].whole = true;
 		if (!pages || look[i].entry != UFFDVRAM_ENTRY_VRAM)
@@ -185,6 +220,7 @@ static void walk_pmd(pmd_t pmd, unsigned long start, unsigned long n,
 		pages[i] = page;
 		get_page(page);
 	}
+	return false;
 }
 
 static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
@@ -269,6 +305,38 @@ static void walk_end(const struct walk_at *at)
 		rcu_read_unlock();
 }
 
+/* Looks at @n entries of a table. Are all alike? */
+static __always_inline bool walk_ptes(pte_t *pte, unsigned long n,
+				      struct uffdvram_look *look, bool closely)
+{
+	const struct uffdvram_vram *calm = NULL;
+	u16 bits, differ = 0, first = look_pte(ptep_get(pte), closely, &calm);
+	unsigned long i;
+
+	look[0].bits = first;
+	for (i = 1; i < n; i++) {
+		bits = look_pte(ptep_get(pte + i), closely, &calm);
+		look[i].bits = bits;
+		differ |= bits ^ first;
+	}
+	return !differ;
+}
+
+/* The device pages among them, with references, and whether they are ours alone. */
+static void walk_get_pages(pte_t *pte, unsigned long n, struct uffdvram_look *look,
+			   struct page **pages)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		if (look[i].entry != UFFDVRAM_ENTRY_VRAM)
+			continue;
+		pages[i] = softleaf_to_page(softleaf_from_pte(ptep_get(pte + i)));
+		get_page(pages[i]);
+		look[i].alone = PageAnonExclusive(pages[i]);
+	}
+}
+
 /**
  * uffdvram_walk() - look at the entries of a piece of one VMA
  * @vma: private anonymous memory; its mmap_lock is held
@@ -280,43 +348,122 @@ static void walk_end(const struct walk_at *at)
  *
  * What is exclusive stays so while mmap_lock is held, unless KSM merges it:
  * fork wants the lock for writing.
+ *
+ * Return: true if all looks are the same; false: they may differ, or @pages was given.
  */
-void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
+bool uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 		   unsigned long end, struct uffdvram_look *look,
 		   struct page **pages)
 {
-	unsigned long i, n = (end - start) >> PAGE_SHIFT;
+	unsigned long n = (end - start) >> PAGE_SHIFT;
 	struct walk_at at;
-	pte_t pteval;
+	bool alike;
 
 	if (pages)
 		memset(pages, 0, n * sizeof(*pages));
 	at = walk_begin(vma->vm_mm, start);
-	if (!at.pte)
-		walk_pmd(at.pmd ? pmdp_get(at.pmd) : __pmd(0), start, n, look, pages);
+	if (at.pte)
+		alike = walk_ptes(at.pte, n, look, true);
+	else
+		alike = walk_pmd(at.pmd ? pmdp_get(at.pmd) : __pmd(0), start, n, look, pages);
+	if (at.pte && pages)
+		walk_get_pages(at.pte, n, look, pages);
+	walk_end(&at);
+	return alike && !pages;
+}
+
+/**
+ * uffdvram_walk_briefly() - likewise, for who does not care what is present
+ * @vma: private anonymous memory; its mmap_lock is held
+ * @start: first byte
+ * @end: first byte after it, at most where the next PMD begins
+ * @look: out: one for each page. What small entries have present is
+ *	UFFDVRAM_ENTRY_PRESENT, or UFFDVRAM_ENTRY_ZERO
+ *
+ * Return: true if all looks are the same.
+ */
+bool uffdvram_walk_briefly(struct vm_area_struct *vma, unsigned long start,
+			   unsigned long end, struct uffdvram_look *look)
+{
+	unsigned long n = (end - start) >> PAGE_SHIFT;
+	struct walk_at at = walk_begin(vma->vm_mm, start);
+	bool alike;
+
+	if (at.pte)
+		alike = walk_ptes(at.pte, n, look, false);
+	else
+		alike = walk_pmd(at.pmd ? pmdp_get(at.pmd) : __pmd(0), start, n, look, NULL);
+	walk_end(&at);
+	return alike;
+}
+
+/**
+ * uffdvram_walk_pinned() - whether a page is pinned
+ * @vma: private anonymous memory; its mmap_lock is held
+ * @addr: of the page
+ *
+ * Return: true for a page in RAM with more references than mappings account for.
+ */
+bool uffdvram_walk_pinned(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct walk_at at = walk_begin(vma->vm_mm, addr);
+	struct page *page = NULL;
+	bool pinned;
+
+	if (at.pte && pte_present(ptep_get(at.pte)) && !pte_special(ptep_get(at.pte)))
+		page = pte_page(ptep_get(at.pte));
+	else if (!at.pte && at.pmd && pmd_present(pmdp_get(at.pmd)))
+		page = pmd_page(pmdp_get(at.pmd));
+	pinned = page && PageAnon(page) && look_pinned(page_folio(page));
+	walk_end(&at);
+	return pinned;
+}
+
+/**
+ * uffdvram_walk_poison() - put marks of poison where nothing is
+ * @vma: private anonymous memory; its mmap_lock is held for writing, and it is locked
+ * @start: first byte
+ * @n: pages; they are below one PMD, and there is a table of PTEs
+ *
+ * Return: how many pages have something else, and have it still: present, in VRAM,
+ * swapped, poison of another kind.
+ */
+unsigned int uffdvram_walk_poison(struct vm_area_struct *vma, unsigned long start,
+				  unsigned int n)
+{
+	struct walk_at at = walk_begin(vma->vm_mm, start);
+	pte_t old, mark = make_pte_marker(PTE_MARKER_POISONED);
+	unsigned int i, others = WARN_ON_ONCE(!at.pte) ? n : 0;
+
+	mmap_assert_write_locked(vma->vm_mm);
 	for (i = 0; at.pte && i < n; i++) {
-		pteval = ptep_get(at.pte + i);
-		look[i] = look_pte(pteval);
-		if (!pages || look[i].entry != UFFDVRAM_ENTRY_VRAM)
-			continue;
-		pages[i] = softleaf_to_page(softleaf_from_pte(pteval));
-		get_page(pages[i]);
+		old = ptep_get(at.pte + i);
+		if (pte_none(old) || (!pte_present(old) &&
+				      softleaf_is_marker(softleaf_from_pte(old))))
+			set_pte_at(vma->vm_mm, start + i * PAGE_SIZE, at.pte + i, mark);
+		else
+			others++;
 	}
 	walk_end(&at);
+	return others;
 }
 
 /* Likewise for an entry of 2 MiB: it has one mark for all its pages. */
-static void walk_pmd_written(struct mm_struct *mm, unsigned long start, pmd_t *pmd,
+static void walk_pmd_written(struct vm_area_struct *vma, unsigned long start, pmd_t *pmd,
 			     struct page *const *pages, unsigned int n)
 {
 	struct page *device = pmd_device_page(pmdp_get(pmd));
 	unsigned long first = (start & ~PMD_MASK) >> PAGE_SHIFT;
 	unsigned int i;
+	pmd_t new;
 
 	for (i = 0; device && i < n; i++) {
 		if (pages[i] != device + first + i)
 			continue;
-		set_pmd_at(mm, start & PMD_MASK, pmd, pmd_swp_mksoft_dirty(pmdp_get(pmd)));
+		new = pmd_swp_mksoft_dirty(pmdp_get(pmd));
+		if (userfaultfd_wp(vma))
+			new = pmd_swp_clear_uffd(new);
+		set_pmd_at(vma->vm_mm, start & PMD_MASK, pmd, new);
 		return;
 	}
 }
@@ -328,9 +475,10 @@ static void walk_pmd_written(struct mm_struct *mm, unsigned long start, pmd_t *p
  * @pages: the device pages that were written, with references; NULL: not this one
  * @n: how many; they are below one PMD
  *
- * Sets the soft-dirty mark, for who tracks writes by that. To be called after the
- * write and before anyone may take the pages home, so that who cleared the marks
- * meanwhile sees it. The entries let no CPU through, so there is nothing to flush.
+ * Sets the soft-dirty mark, and clears the one by which userfaultfd protects pages
+ * against writes, for who tracks writes by one of these. To be called after the
+ * write and before anyone may take the pages home, so that who put the marks as they
+ * were meanwhile sees it. The entries let no CPU through, so there is nothing to flush.
  */
 void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 			   struct page *const *pages, unsigned int n)
@@ -340,7 +488,7 @@ void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 	unsigned int i;
 
 	if (at.pmd && !at.pte)
-		walk_pmd_written(vma->vm_mm, start, at.pmd, pages, n);
+		walk_pmd_written(vma, start, at.pmd, pages, n);
 	for (i = 0; at.pte && i < n; i++) {
 		old = ptep_get(at.pte + i);
 		if (pte_none(old) || pte_present(old) ||
@@ -348,6 +496,8 @@ void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 		    softleaf_to_page(softleaf_from_pte(old)) != pages[i])
 			continue;
 		new = pte_swp_mksoft_dirty(old);
+		if (userfaultfd_wp(vma))
+			new = pte_swp_clear_uffd(new);
 		if (pte_val(new) != pte_val(old))
 			set_pte_at(vma->vm_mm, start + i * PAGE_SIZE, at.pte + i, new);
 	}

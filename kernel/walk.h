@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reads page tables. Changes nothing but the marks of entries that do not let a
- * CPU through (uffdvram_walk_written()).
+ * Reads page tables. Changes nothing but entries that do not let a CPU through, to
+ * mark them (uffdvram_walk_written()), and holes, to poison them (uffdvram_walk_poison()).
  */
 #ifndef _UFFDVRAM_WALK_H
 #define _UFFDVRAM_WALK_H
@@ -33,23 +33,40 @@ enum uffdvram_entry {
  * @huge: mapped by an entry of 2 MiB
  * @whole: no table of PTEs is below; so for all pages of this look
  * @large: present, and part of a large folio, whatever maps it
- * @pinned: present, and with more references than mappings account for
- * @alone: in VRAM, and ours alone
+ * @alone: in VRAM, and ours alone; of small entries, where pages are asked for
  * @guard: a marker, of a guard region
+ * @uffd: a page, which userfaultfd protects; or a marker in its place
+ * @leased: in VRAM, and a lease keeps it there
+ * @writing: in VRAM, and in a write lease that has not ended, revoked or not
+ * @private: in VRAM, and only the device may touch it
+ * @bits: all of that, to compare
  */
 struct uffdvram_look {
-	u8 entry;
-	bool huge : 1;
-	bool whole : 1;
-	bool large : 1;
-	bool pinned : 1;
-	bool alone : 1;
-	bool guard : 1;
+	union {
+		struct {
+			u8 entry : 6;
+			bool huge : 1;
+			bool whole : 1;
+			bool large : 1;
+			bool alone : 1;
+			bool guard : 1;
+			bool uffd : 1;
+			bool leased : 1;
+			bool writing : 1;
+			bool private : 1;
+		};
+		u16 bits;
+	};
 };
 
-void uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
+bool uffdvram_walk(struct vm_area_struct *vma, unsigned long start,
 		   unsigned long end, struct uffdvram_look *look,
 		   struct page **pages);
+bool uffdvram_walk_briefly(struct vm_area_struct *vma, unsigned long start,
+			   unsigned long end, struct uffdvram_look *look);
+bool uffdvram_walk_pinned(struct vm_area_struct *vma, unsigned long addr);
+unsigned int uffdvram_walk_poison(struct vm_area_struct *vma, unsigned long start,
+				  unsigned int n);
 void uffdvram_walk_written(struct vm_area_struct *vma, unsigned long start,
 			   struct page *const *pages, unsigned int n);
 

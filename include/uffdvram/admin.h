@@ -51,6 +51,7 @@ struct uffdvram_admin_pool {
 	uint64_t quarantined;
 	const char *backend;	/* "sim", "pci", "nvidia" */
 	const char *about;	/* words and values that the backend tells; may be "" */
+	uint64_t fault_bytes;	/* what a CPU fault brings home of a larger page */
 };
 
 /** struct uffdvram_admin_context - an open file of the device */
@@ -76,6 +77,8 @@ struct uffdvram_admin_range {
 	uint32_t linear;	/* 1: each page has its own slot */
 	uint32_t node;		/* 1: mapped from the device */
 	uint32_t fault_events;	/* 1: it tells of pages that a fault brings home */
+	uint32_t exclusive;	/* 1: not to be unmapped, moved, protected or inherited */
+	uint32_t reserved;
 };
 
 /** struct uffdvram_admin_poison - a run of poisoned pages of a range */

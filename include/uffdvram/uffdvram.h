@@ -270,7 +270,10 @@ uint32_t uffdvram_pool_number(const struct uffdvram_pool *pool);
  * @flags: UFFDVRAM_RANGE_LINEAR: the page at offset x of the range always lives in
  *         the slot at @pool_off + x of the pool, in a window that is the range's
  *         alone. UFFDVRAM_RANGE_FAULT_EVENTS: an event for every page that a fault
- *         brings home
+ *         brings home. UFFDVRAM_RANGE_EXCLUSIVE: private pages are lost, not left to
+ *         others, when the memory is unmapped, moved, protected or inherited; the
+ *         library has children not inherit it (MADV_DONTFORK) and KSM leave it alone
+ *         (MADV_UNMERGEABLE), for as long as it is mapped, even if the call fails
  */
 struct uffdvram_range_opts {
 	size_t size;
@@ -278,6 +281,20 @@ struct uffdvram_range_opts {
 	uint64_t pool_off;
 	uint32_t flags;
 };
+
+/**
+ * uffdvram_range_seal - have the kernel refuse to change a range's memory
+ * @range: the range, of the caller's own memory
+ *
+ * By mseal(2), which Linux has since 6.10 on 64-bit machines: from now on munmap, mremap,
+ * mprotect and mmap over it fail with EPERM. Nothing takes that back before the process ends
+ * or runs another program: not uffdvram_range_unregister() either. fork is not among what it
+ * refuses, nor is MADV_DONTNEED.
+ *
+ * Errors: -EXDEV (another process's memory), -ENOSYS (not in this kernel), -EPERM (not on
+ * this machine), -ENOMEM (something is not mapped).
+ */
+int uffdvram_range_seal(struct uffdvram_range *range);
 
 /**
  * uffdvram_range_register - make a piece of memory known
@@ -510,8 +527,14 @@ int uffdvram_event_read(struct uffdvram_ctx *ctx, struct uffdvram_event *events,
 /** uffdvram_event_name - a word for an enum uffdvram_event_type ("fault_back") */
 const char *uffdvram_event_name(unsigned int type);
 
+/** uffdvram_back_name - a word for an enum uffdvram_back ("collapse") */
+const char *uffdvram_back_name(unsigned int cause);
+
 /** uffdvram_gone_name - a word for an enum uffdvram_gone ("unmapped") */
 const char *uffdvram_gone_name(unsigned int cause);
+
+/** uffdvram_revoked_name - a word for an enum uffdvram_revoked ("fork") */
+const char *uffdvram_revoked_name(unsigned int cause);
 
 /** uffdvram_trouble_name - a word for an enum uffdvram_trouble ("evacuate") */
 const char *uffdvram_trouble_name(unsigned int cause);
@@ -531,9 +554,12 @@ const char *uffdvram_state_name(unsigned int state);
 }
 #endif
 
+#include <uffdvram/access.h>
+#include <uffdvram/convert.h>
 #include <uffdvram/admin.h>
 #include <uffdvram/arm.h>
 #include <uffdvram/cuda.h>
+#include <uffdvram/harvest.h>
 #include <uffdvram/module.h>
 #include <uffdvram/poison.h>
 

@@ -45,7 +45,11 @@
 	X(QUERY,		query,			count)		\
 	X(COPY,			copy,			done)		\
 	X(POISON,		poison,			bad_addr)	\
-	X(POISON_LIST,		poison_list,		done)
+	X(POISON_LIST,		poison_list,		done)		\
+	X(HARVEST,		harvest,		cookie)		\
+	X(ACCESS_BEGIN,		access_begin,		lease)		\
+	X(ACCESS_END,		access_end,		revoked)	\
+	X(CONVERT,		convert,		bad_addr)
 
 enum {
 	UFFDVRAM_CMD_BASE = 0x80,
@@ -104,6 +108,20 @@ struct uffdvram_info {
 #define UFFDVRAM_FEATURE_NVIDIA		(1ULL << 8)
 /** UFFDVRAM_FEATURE_POISON - the ioctls POISON and POISON_LIST are there. */
 #define UFFDVRAM_FEATURE_POISON		(1ULL << 9)
+/** UFFDVRAM_FEATURE_ACCESS - the ioctls ACCESS_BEGIN and ACCESS_END are there. */
+#define UFFDVRAM_FEATURE_ACCESS		(1ULL << 10)
+/** UFFDVRAM_FEATURE_HARVEST - the ioctl HARVEST is there. */
+#define UFFDVRAM_FEATURE_HARVEST	(1ULL << 11)
+/** UFFDVRAM_FEATURE_CONVERT - the ioctl CONVERT is there. */
+#define UFFDVRAM_FEATURE_CONVERT	(1ULL << 12)
+/**
+ * UFFDVRAM_FEATURE_SCAN_WP - PAGEMAP_SCAN may protect pages (PM_SCAN_WP_MATCHING) that may be
+ * in VRAM. It leaves these writable, so they may be reported once more than need be; nothing
+ * is lost. A kernel with CONFIG_PAGE_TABLE_CHECK, which warns of it, has not this feature.
+ */
+#define UFFDVRAM_FEATURE_SCAN_WP	(1ULL << 13)
+/** UFFDVRAM_FEATURE_EXCLUSIVE - ranges can be exclusive. */
+#define UFFDVRAM_FEATURE_EXCLUSIVE	(1ULL << 14)
 
 /**
  * struct uffdvram_open_pid - a context for another, running process
@@ -161,17 +179,15 @@ enum uffdvram_backend_id {
  * holds is overwritten. It stays until the pool ends, whoever frees it. It takes
  * the module uffdvram-nvidia, and NVIDIA's open kernel modules, R550 or newer.
  *
- * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag; the
- * module uffdvram-nvidia is not loaded; a GPU or driver that cannot do this), EINVAL
- * (a size, an offset, a window that is not in the BAR; not the caller's; fault_bytes is
- * no page size of INFO's), EPERM (SHARED
- * without CAP_SYS_ADMIN; PCI without CAP_SYS_RAWIO, or locked down), ENXIO (no
- * such function; it has no such memory BAR, or that has no address; no driver of
- * NVIDIA's that can be used), EBUSY
- * (another pool has part of the window; a driver has the function, or something
- * else has part of the window, and FORCE is not given), EIO (the function cannot
- * be enabled; the BAR does not hold what is written), ENOMEM (host memory, or
- * over RLIMIT_MEMLOCK), ENOSPC (no free device address space, or too many pools).
+ * Errors: ENODEV (no DEVICE_PRIVATE), EOPNOTSUPP (unknown backend or flag; the module
+ * uffdvram-nvidia is not loaded; a GPU or driver that cannot do this), EINVAL (a size, an
+ * offset, a window that is not in the BAR; not the caller's; fault_bytes is no page size of
+ * INFO's), EPERM (SHARED without CAP_SYS_ADMIN; PCI without CAP_SYS_RAWIO, or locked down),
+ * ENXIO (no such function; it has no such memory BAR, or that has no address; no driver of
+ * NVIDIA's that can be used), EBUSY (another pool has part of the window; a driver has the
+ * function, or something else has part of the window, and FORCE is not given), EIO (the
+ * function cannot be enabled; the BAR does not hold what is written), ENOMEM (host memory,
+ * or over RLIMIT_MEMLOCK), ENOSPC (no free device address space, or too many pools).
  */
 struct uffdvram_pool_attach {
 	__u32 size;
@@ -201,12 +217,12 @@ struct uffdvram_pool_attach {
  * @__reserved: must be 0
  * @left: out: slots still in use; 0 on success
  *
- * Takes no new page from the first call on, waits (killably) until every slot
- * is free. After an error the pool stays half detached: call again.
+ * Takes no new page from the first call on, revokes leases, poisons what is private, waits
+ * (killably) until every slot is free. After an error it stays half detached: call again.
  *
  * Errors: ENODEV (no such pool of this context), EPERM (a shared pool without
- * CAP_SYS_ADMIN), EBUSY (another detach of it is under way), ENOMEM (no host
- * memory for what is left), EINTR, EOPNOTSUPP.
+ * CAP_SYS_ADMIN), EBUSY (another detach of it is under way; what is left are slots of
+ * open leases), ENOMEM (no host memory for what is left), EINTR, EOPNOTSUPP.
  */
 struct uffdvram_pool_detach {
 	__u32 size;
@@ -230,23 +246,30 @@ struct uffdvram_pool_detach {
  * @len: bytes
  * @pool_off: with UFFDVRAM_RANGE_LINEAR: offset of @addr in the pool; else 0
  *
- * The piece must be private anonymous memory at the time of the call. Ranges of
- * one address space do not overlap, in whichever context they were made.
+ * The piece must be private anonymous memory at the time of the call. Ranges of one address
+ * space do not overlap, in whichever context they were made.
  *
- * A linear range keeps its window of the pool, [@pool_off, @pool_off + @len), to
- * itself until it is unregistered: its slots count against the user's quota
- * from the start, and no other range is given one of them.
+ * A linear range keeps its window of the pool, [@pool_off, @pool_off + @len), to itself
+ * until it is unregistered: its slots count against the user's quota from the start, and no
+ * other range is given one of them.
  *
- * mmap(2) of the device with MAP_PRIVATE makes such memory and registers it in
- * one go, with the first pool that the context may use when pages are first to
- * move. munmap(2) unregisters it; elsewhere, after mremap(2), it is no range.
- * Errors of mmap(2): EINVAL (MAP_SHARED), EXDEV (the context is another
- * process's), EBUSY, ENOSPC, ENOMEM.
+ * An exclusive range takes only memory that is for reading and writing, that children do not
+ * inherit (MADV_DONTFORK), and that is not for KSM to merge. Where it is unmapped, moved,
+ * protected against reading or writing, or inherited nevertheless, all that is private in the
+ * range (CONVERT) is lost to everybody, and becomes poison, if the piece has a private page;
+ * the range takes no private pages any more (ESTALE). Where private pages are discarded, as by
+ * MADV_DONTNEED, they become poison. See UFFDVRAM_EVENT_RANGE_GONE. Memory that has become
+ * unfit meanwhile cannot become private (EINVAL).
  *
- * Errors: EINVAL (alignment, overflow, not private anonymous memory, a window
- * that is not in the pool), ENOENT (nothing is mapped in part of it), EBUSY
- * (overlaps a range; the window overlaps another linear range's), ENODEV (no
- * such pool), ENOSPC (max_ranges), EDQUOT (the window is over the user's
+ * mmap(2) of the device with MAP_PRIVATE makes such memory and registers it in one go, with
+ * the first pool that the context may use when pages are first to move. munmap(2)
+ * unregisters it; elsewhere, after mremap(2), it is no range. Errors of mmap(2): EINVAL
+ * (MAP_SHARED), EXDEV (the context is another process's), EBUSY, ENOSPC, ENOMEM.
+ *
+ * Errors: EINVAL (alignment, overflow, not private anonymous memory, memory that does not
+ * fit an exclusive range, a window that is not in the pool), ENOENT (nothing is mapped in
+ * part of it), EBUSY (overlaps a range; the window overlaps another linear range's),
+ * ENODEV (no such pool), ENOSPC (max_ranges), EDQUOT (the window is over the user's
  * quota), ESRCH, ENOMEM, EINTR, EOPNOTSUPP.
  */
 struct uffdvram_range_register {
@@ -262,7 +285,7 @@ struct uffdvram_range_register {
 
 /** UFFDVRAM_RANGE_LINEAR - page x always lives at pool_off + x. */
 #define UFFDVRAM_RANGE_LINEAR		(1U << 0)
-/** UFFDVRAM_RANGE_EXCLUSIVE - cannot be split, moved or inherited. */
+/** UFFDVRAM_RANGE_EXCLUSIVE - not to be unmapped, moved, protected or inherited. */
 #define UFFDVRAM_RANGE_EXCLUSIVE	(1U << 1)
 /** UFFDVRAM_RANGE_FAULT_EVENTS - an event for whatever a fault brings home. */
 #define UFFDVRAM_RANGE_FAULT_EVENTS	(1U << 2)
@@ -274,8 +297,8 @@ struct uffdvram_range_register {
  * @range: the range
  * @__reserved: must be 0
  *
- * Its pages stay where they are. Those in VRAM are brought home by a worker, or
- * by the first access.
+ * Its pages stay where they are. Those in VRAM are brought home by a worker, or by the
+ * first access; but private ones become poison.
  *
  * Errors: ENOENT (no such range in this context).
  */
@@ -378,6 +401,10 @@ struct uffdvram_region {
 #define UFFDVRAM_REGION_LEASED		(1U << 1)
 /** UFFDVRAM_REGION_HUGE - mapped by entries of 2 MiB. */
 #define UFFDVRAM_REGION_HUGE		(1U << 2)
+/** UFFDVRAM_REGION_WRITTEN - the device has written these, or may have. */
+#define UFFDVRAM_REGION_WRITTEN		(1U << 3)
+/** UFFDVRAM_REGION_LEFT - a CPU may have written these: they were not always in VRAM. */
+#define UFFDVRAM_REGION_LEFT		(1U << 4)
 
 /**
  * struct uffdvram_query - where pages live
@@ -522,64 +549,9 @@ struct uffdvram_poison_list {
 };
 #define UFFDVRAM_POISON_LIST		_IO(UFFDVRAM_TYPE, UFFDVRAM_CMD_POISON_LIST)
 
-/** enum uffdvram_event_type - what happened */
-enum uffdvram_event_type {
-	UFFDVRAM_EVENT_FAULT_BACK = 1,	/* a fault brought pages home */
-	UFFDVRAM_EVENT_POOL_PRESSURE = 2, /* a pool has few slots left */
-	UFFDVRAM_EVENT_RANGE_GONE = 3,	/* memory of a range is gone */
-	UFFDVRAM_EVENT_POOL_TROUBLE = 4, /* a pool's device has trouble: it is closed */
-	UFFDVRAM_EVENT_PAGE_LOST = 5,	/* pages could not be read: they are poison */
-};
-
-/** enum uffdvram_gone - cause of a UFFDVRAM_EVENT_RANGE_GONE */
-enum uffdvram_gone {
-	UFFDVRAM_GONE_UNMAPPED = 1,	/* munmap, or mremap to elsewhere */
-	UFFDVRAM_GONE_EXIT = 2,		/* exit or exec: all ranges (@range is 0) */
-};
-
-/** enum uffdvram_trouble - cause of a UFFDVRAM_EVENT_POOL_TROUBLE; no way back */
-enum uffdvram_trouble {
-	UFFDVRAM_TROUBLE_EVACUATE = 1,	/* all pages come home while that works */
-	UFFDVRAM_TROUBLE_LOST = 2,	/* nothing can be read any more: they are poison */
-	UFFDVRAM_TROUBLE_GONE = 3,	/* it goes: the pool ends when all are home or lost */
-};
-
-/**
- * struct uffdvram_event - what read(2) on a context gives, one or more at a time
- * @type: enum uffdvram_event_type
- * @cause: RANGE_GONE: enum uffdvram_gone; POOL_TROUBLE: enum uffdvram_trouble;
- *	POOL_PRESSURE: 1 when it is full; else 0
- * @seq: counts the context's events from 1; a gap: events were lost
- * @range: number of the range; POOL_*: number of the pool
- * @addr: first byte that it is about; POOL_*: 0; PAGE_LOST: 0 where the page is not
- *	mapped at its place in the range: in a child, or after mremap
- * @len: bytes; POOL_PRESSURE: bytes that are free; POOL_TROUBLE: 0
- * @time_ns: CLOCK_MONOTONIC
- *
- * A context keeps the last UFFDVRAM_EVENTS_MAX events until they are read. A
- * buffer shorter than one event is EINVAL. Without an event read(2) waits, or
- * fails with EAGAIN if the descriptor is non-blocking; poll(2) says POLLIN when
- * there is one.
- *
- * FAULT_BACK comes for ranges registered with UFFDVRAM_RANGE_FAULT_EVENTS.
- * POOL_PRESSURE comes to every context with a range in the pool when less than an
- * eighth of it is free, and when it is full; again only after a quarter was free.
- * POOL_TROUBLE comes to the same, once for each cause: LOST or GONE may follow.
- * PAGE_LOST comes when a copy out of VRAM fails or finds other bytes than were stored.
- * Of pages that are lost with their whole pool POOL_TROUBLE has told, or who asked for it.
- * Unmapping a range does not unregister it.
- */
-struct uffdvram_event {
-	__u32 type;
-	__u32 cause;
-	__u64 seq;
-	__u64 range;
-	__u64 addr;
-	__u64 len;
-	__u64 time_ns;
-};
-
-/** UFFDVRAM_EVENTS_MAX - events that wait for a reader; older ones are lost. */
-#define UFFDVRAM_EVENTS_MAX		256
+#include <linux/uffdvram_access.h>
+#include <linux/uffdvram_convert.h>
+#include <linux/uffdvram_event.h>
+#include <linux/uffdvram_harvest.h>
 
 #endif /* _UAPI_LINUX_UFFDVRAM_H */

@@ -56,6 +56,11 @@ static inline bool softleaf_is_guard_marker(softleaf_t entry)
 	return false;
 }
 
+static inline unsigned long softleaf_to_pfn(softleaf_t entry)
+{
+	return swp_offset_pfn(entry);
+}
+
 static inline struct page *softleaf_to_page(softleaf_t entry)
 {
 	return pfn_swap_entry_to_page(entry);

@@ -22,6 +22,24 @@
 #endif
 
 /*
+ * Whether the core may be given what is in the swap cache. Kernels that know of no large
+ * device folios take it out of there, and then migrate it as if it were still in: should
+ * anybody hold a reference for a moment, a page without references comes of it.
+ */
+#define UFFDVRAM_SWAP_CACHE_MOVES	UFFDVRAM_LARGE_FOLIOS_MOVE
+
+/*
+ * Whether a fault's page is locked when migrate_to_ram() is called. No header tells; this
+ * came with page_pgmap(). An older kernel to which it was brought back is taken for one
+ * that does not: who waits there makes others wait, but for no longer than he does.
+ */
+#ifdef HAVE_PAGE_PGMAP
+#define UFFDVRAM_FAULTS_LOCK_PAGE	1
+#else
+#define UFFDVRAM_FAULTS_LOCK_PAGE	0
+#endif
+
+/*
  * Keeps those out who lock only the VMA; mmap_lock is held for writing. Nobody needs it
  * where the core takes no large folio apart.
  */

@@ -19,6 +19,26 @@ static inline bool pmd_uffd(pmd_t pmd)
 {
 	return pmd_uffd_wp(pmd);
 }
+
+static inline bool pte_swp_uffd(pte_t pte)
+{
+	return pte_swp_uffd_wp(pte);
+}
+
+static inline pte_t pte_swp_clear_uffd(pte_t pte)
+{
+	return pte_swp_clear_uffd_wp(pte);
+}
+
+static inline bool pmd_swp_uffd(pmd_t pmd)
+{
+	return pmd_swp_uffd_wp(pmd);
+}
+
+static inline pmd_t pmd_swp_clear_uffd(pmd_t pmd)
+{
+	return pmd_swp_clear_uffd_wp(pmd);
+}
 #endif
 
 /* Whether some userfaultfd is to be told of accesses to pages that are there. */
