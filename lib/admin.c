@@ -221,6 +221,7 @@ static int tell_pool(struct dump *d, const struct nlattr **attrs)
 		.quarantined = attr_uint(attrs[UFFDVRAM_A_POOL_QUARANTINED]),
 		.backend = attr_str(attrs[UFFDVRAM_A_POOL_BACKEND]),
 		.about = attr_str(attrs[UFFDVRAM_A_POOL_ABOUT]),
+		.fault_bytes = attr_uint(attrs[UFFDVRAM_A_POOL_FAULT_BYTES]),
 	};
 
 	return d->fn.pool(&pool, d->data);
@@ -272,6 +273,7 @@ static int tell_range(struct dump *d, const struct nlattr **attrs)
 		.linear = !!attrs[UFFDVRAM_A_RANGE_LINEAR],
 		.node = !!attrs[UFFDVRAM_A_RANGE_NODE],
 		.fault_events = !!attrs[UFFDVRAM_A_RANGE_FAULT_EVENTS],
+		.exclusive = !!attrs[UFFDVRAM_A_RANGE_EXCLUSIVE],
 	};
 
 	return d->fn.range(&range, d->data);

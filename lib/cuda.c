@@ -31,8 +31,6 @@ static const struct uffdvram_open_opts says_nothing;
 static int errno_of(int result)
 {
 	switch (result) {
-	case CUDA_OK:
-		return 0;
 	case CUDA_INVALID_VALUE:
 		return -EINVAL;
 	case CUDA_OUT_OF_MEMORY:

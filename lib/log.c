@@ -75,6 +75,8 @@ const char *uffdvram_event_name(unsigned int type)
 		[UFFDVRAM_EVENT_RANGE_GONE] = "range_gone",
 		[UFFDVRAM_EVENT_POOL_TROUBLE] = "pool_trouble",
 		[UFFDVRAM_EVENT_PAGE_LOST] = "page_lost",
+		[UFFDVRAM_EVENT_LEASE_WANTED] = "lease_wanted",
+		[UFFDVRAM_EVENT_LEASE_REVOKED] = "lease_revoked",
 	};
 
 	return name_of(names, sizeof(names) / sizeof(*names), type);
@@ -85,6 +87,31 @@ const char *uffdvram_gone_name(unsigned int cause)
 	static const char *const names[] = {
 		[UFFDVRAM_GONE_UNMAPPED] = "unmapped",
 		[UFFDVRAM_GONE_EXIT] = "exit",
+		[UFFDVRAM_GONE_FORKED] = "forked",
+		[UFFDVRAM_GONE_PROTECTED] = "protected",
+		[UFFDVRAM_GONE_DISCARDED] = "discarded",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), cause);
+}
+
+const char *uffdvram_back_name(unsigned int cause)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_BACK_ACCESS] = "access",
+		[UFFDVRAM_BACK_COLLAPSE] = "collapse",
+	};
+
+	return name_of(names, sizeof(names) / sizeof(*names), cause);
+}
+
+const char *uffdvram_revoked_name(unsigned int cause)
+{
+	static const char *const names[] = {
+		[UFFDVRAM_REVOKED_CPU] = "cpu",
+		[UFFDVRAM_REVOKED_FORK] = "fork",
+		[UFFDVRAM_REVOKED_GONE] = "gone",
+		[UFFDVRAM_REVOKED_POOL] = "pool",
 	};
 
 	return name_of(names, sizeof(names) / sizeof(*names), cause);

@@ -4,7 +4,10 @@
  * and moving them.
  */
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pool.h"
@@ -17,6 +20,7 @@ static void range_release(struct uffdvram_handle *h)
 	if (range->own_uffd)
 		close(range->uffd);
 	free(range->queue.bits);
+	uffdvram_harvest_free(range->harvest);
 	pthread_mutex_destroy(&range->queue.lock);
 }
 
@@ -30,8 +34,32 @@ static struct uffdvram_range *range_new(uint64_t addr, uint64_t len)
 	r->handle.len = len;
 	r->handle.release = range_release;
 	r->uffd = -1;
+	atomic_flag_clear(&r->harvests);
 	pthread_mutex_init(&r->queue.lock, NULL);
 	return r;
+}
+
+#ifndef SYS_mseal
+#define SYS_mseal	462
+#endif
+
+/*
+ * Memory of another process is for that to prepare. Errors are the module's to tell: it
+ * looks at the memory.
+ */
+static void range_make_exclusive(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len)
+{
+	if (!uffdvram_ctx_is_own(ctx))
+		return;
+	madvise((void *)(uintptr_t)addr, len, MADV_DONTFORK);
+	madvise((void *)(uintptr_t)addr, len, MADV_UNMERGEABLE);
+}
+
+int uffdvram_range_seal(struct uffdvram_range *range)
+{
+	if (!uffdvram_ctx_is_own(range->handle.ctx))
+		return -EXDEV;
+	return syscall(SYS_mseal, range->handle.addr, range->handle.len, 0) ? -errno : 0;
 }
 
 int uffdvram_range_register(struct uffdvram_range **range,
@@ -59,6 +87,8 @@ int uffdvram_range_register(struct uffdvram_range **range,
 	arg.addr = addr;
 	arg.len = len;
 	arg.pool_off = o.pool_off;
+	if (o.flags & UFFDVRAM_RANGE_EXCLUSIVE)
+		range_make_exclusive(ctx, addr, len);
 	ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_RANGE_REGISTER, &arg);
 	if (ret) {
 		free(r);
@@ -161,6 +191,42 @@ int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 	return ret;
 }
 
+void uffdvram_lru_drain(const struct uffdvram_ctx *ctx)
+{
+	void *own = mmap(NULL, ctx->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+
+	if (own == MAP_FAILED)
+		return;
+	/* Without NUMA, or where a sandbox forbids it, they stay pinned for a while. */
+	syscall(SYS_mbind, own, ctx->page, MPOL_DEFAULT, NULL, 0, MPOL_MF_MOVE);
+	munmap(own, ctx->page);
+}
+
+/* Once more, for the pages of @sum that look pinned, and may not be. */
+static int move_pinned(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
+		       uint32_t flags, struct uffdvram_moved *sum)
+{
+	struct uffdvram_moved again = { .size = sizeof(again) };
+	uint64_t stayed = 0;
+	int ret;
+
+	uffdvram_lru_drain(ctx);
+	ret = uffdvram_move_add(ctx, addr, len, flags, &again);
+	/* What it did not come to is as before. */
+	if (again.done < sum->done)
+		return ret;
+	for (unsigned int i = 0; i < UFFDVRAM_STAY_MAX_; i++)
+		stayed += again.stayed[i];
+	again.already = sum->already;
+	/* Some may have been moved twice, and some of those that were there, once. */
+	if (again.already > again.done / ctx->page - stayed)
+		again.already = again.done / ctx->page - stayed;
+	again.moved = again.done / ctx->page - stayed - again.already;
+	*sum = again;
+	return ret;
+}
+
 int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		  uint32_t flags, struct uffdvram_moved *moved)
 {
@@ -177,6 +243,8 @@ int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 	if (flags & ~known)
 		return -EOPNOTSUPP;
 	ret = uffdvram_move_add(ctx, addr, len, flags, &sum);
+	if (!ret && sum.stayed[UFFDVRAM_STAY_PINNED])
+		ret = move_pinned(ctx, addr, len, flags, &sum);
 	uffdvram_opts_out(moved, &sum, sizeof(sum));
 	return ret;
 }

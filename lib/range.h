@@ -3,6 +3,7 @@
 #define LIBUFFDVRAM_RANGE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "ctx.h"
@@ -15,6 +16,8 @@ struct uffdvram_queue {
 	_Atomic uint64_t pages;	/* bits that are set; read without the lock */
 };
 
+struct harvest;
+
 struct uffdvram_range {
 	struct uffdvram_handle handle;
 	uint32_t number;
@@ -23,6 +26,8 @@ struct uffdvram_range {
 	int uffd;		/* -1: not armed */
 	bool own_uffd;
 	struct uffdvram_queue queue;
+	struct harvest *harvest; /* of harvest.c: kept from one call to the next */
+	atomic_flag harvests;	/* it is in use */
 };
 
 /* 0, or -EINVAL where a piece is not within the range. */
@@ -32,6 +37,9 @@ int uffdvram_range_within(const struct uffdvram_range *range, uint64_t off,
 /* The same, and whether it is made of whole pages, at least one. */
 int uffdvram_range_pages(const struct uffdvram_range *range, uint64_t off,
 			 uint64_t len);
+
+/* harvest.c: what it kept; may be NULL. */
+void uffdvram_harvest_free(struct harvest *h);
 
 /*
  * Whether a call that handled @done of a piece is to be followed by another one,
@@ -43,5 +51,12 @@ bool uffdvram_again(int *ret, uint64_t done, bool stop_on_signal);
 /* uffdvram_move(), adding to what is in @sum; sum->size is not looked at. */
 int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		      uint32_t flags, struct uffdvram_moved *sum);
+
+/*
+ * Has all CPUs put the pages, which they have kept back to do so for many at once, on the
+ * lists where they belong: until then such a page looks pinned. Only root has a call for
+ * that, but who asks for pages to be moved to another node gets it first; here, none.
+ */
+void uffdvram_lru_drain(const struct uffdvram_ctx *ctx);
 
 #endif /* LIBUFFDVRAM_RANGE_H */

@@ -12,10 +12,35 @@
 #include "parse.h"
 
 /* @a: whose event it is, where those of all contexts are followed; else NULL */
+static bool is_of_lease(const struct uffdvram_event *ev)
+{
+	return ev->type == UFFDVRAM_EVENT_LEASE_WANTED ||
+	       ev->type == UFFDVRAM_EVENT_LEASE_REVOKED;
+}
+
+/* A word for its cause, where that tells something; or NULL. */
+static const char *event_cause(const struct uffdvram_event *ev)
+{
+	switch (ev->type) {
+	case UFFDVRAM_EVENT_FAULT_BACK:
+		return ev->cause == UFFDVRAM_BACK_ACCESS ? NULL : uffdvram_back_name(ev->cause);
+	case UFFDVRAM_EVENT_RANGE_GONE:
+		return uffdvram_gone_name(ev->cause);
+	case UFFDVRAM_EVENT_LEASE_REVOKED:
+		return uffdvram_revoked_name(ev->cause);
+	case UFFDVRAM_EVENT_POOL_TROUBLE:
+		return uffdvram_trouble_name(ev->cause);
+	default:
+		return NULL;
+	}
+}
+
 static void event_json(const struct uffdvram_event *ev, const struct uffdvram_admin_event *a)
 {
 	bool pressure = ev->type == UFFDVRAM_EVENT_POOL_PRESSURE;
 	bool trouble = ev->type == UFFDVRAM_EVENT_POOL_TROUBLE;
+	const char *cause = event_cause(ev);
+	bool lease = is_of_lease(ev);
 	struct json j = { .out = stdout };
 
 	json_open(&j, NULL, '{');
@@ -27,23 +52,24 @@ static void event_json(const struct uffdvram_event *ev, const struct uffdvram_ad
 	}
 	json_u64(&j, "time_ns", ev->time_ns);
 	json_str(&j, "event", uffdvram_event_name(ev->type));
-	json_u64(&j, pressure || trouble ? "pool" : "range", ev->range);
+	/* Of others' leases there is no number. */
+	if (!lease || !a)
+		json_u64(&j, pressure || trouble ? "pool" : lease ? "lease" : "range", ev->range);
 	if (pressure) {
 		json_u64(&j, "free", ev->len);
 		json_bool(&j, "full", ev->cause);
-	} else if (trouble) {
-		json_str(&j, "cause", uffdvram_trouble_name(ev->cause));
-	} else {
+	} else if (!trouble) {
 		json_addr(&j, "addr", ev->addr);
 		json_u64(&j, "len", ev->len);
 	}
-	if (ev->type == UFFDVRAM_EVENT_RANGE_GONE)
-		json_str(&j, "cause", uffdvram_gone_name(ev->cause));
+	if (cause)
+		json_str(&j, "cause", cause);
 	json_close(&j, '}');
 }
 
 static void event_text(const struct uffdvram_event *ev, const struct uffdvram_admin_event *a)
 {
+	const char *cause = event_cause(ev);
 	char size[FORMAT_MAX];
 
 	format_size(size, ev->len);
@@ -53,18 +79,17 @@ static void event_text(const struct uffdvram_event *ev, const struct uffdvram_ad
 		printf("process %" PRIu32 " context %" PRIu32 " ", a->pid, a->context);
 	printf("%s: ", uffdvram_event_name(ev->type));
 	if (ev->type == UFFDVRAM_EVENT_POOL_PRESSURE)
-		printf("pool %" PRIu64 ", %s\n", (uint64_t)ev->range,
-		       ev->cause ? "full" : size);
+		printf("pool %" PRIu64 ", %s", (uint64_t)ev->range, ev->cause ? "full" : size);
 	else if (ev->type == UFFDVRAM_EVENT_POOL_TROUBLE)
-		printf("pool %" PRIu64 ", %s\n", (uint64_t)ev->range,
-		       uffdvram_trouble_name(ev->cause));
+		printf("pool %" PRIu64, (uint64_t)ev->range);
 	else if (ev->type == UFFDVRAM_EVENT_RANGE_GONE && ev->cause == UFFDVRAM_GONE_EXIT)
-		printf("all, exit\n");
+		printf("all");
+	else if (is_of_lease(ev))
+		printf("0x%" PRIx64 "+%s", (uint64_t)ev->addr, size);
 	else
-		printf("range %" PRIu64 " 0x%" PRIx64 "+%s%s%s\n", (uint64_t)ev->range,
-		       (uint64_t)ev->addr, size,
-		       ev->type == UFFDVRAM_EVENT_RANGE_GONE ? ", " : "",
-		       ev->type == UFFDVRAM_EVENT_RANGE_GONE ? uffdvram_gone_name(ev->cause) : "");
+		printf("range %" PRIu64 " 0x%" PRIx64 "+%s", (uint64_t)ev->range,
+		       (uint64_t)ev->addr, size);
+	printf("%s%s\n", cause ? ", " : "", cause ? cause : "");
 }
 
 static void event_print(const struct session *s, const struct uffdvram_event *ev,

@@ -23,6 +23,11 @@ static const struct {
 	{ UFFDVRAM_FEATURE_PCI, "pci" },
 	{ UFFDVRAM_FEATURE_NVIDIA, "nvidia" },
 	{ UFFDVRAM_FEATURE_POISON, "poison" },
+	{ UFFDVRAM_FEATURE_ACCESS, "access" },
+	{ UFFDVRAM_FEATURE_HARVEST, "harvest" },
+	{ UFFDVRAM_FEATURE_CONVERT, "convert" },
+	{ UFFDVRAM_FEATURE_SCAN_WP, "scan_wp" },
+	{ UFFDVRAM_FEATURE_EXCLUSIVE, "exclusive" },
 };
 #define N_FEATURES (sizeof(features) / sizeof(*features))
 

@@ -41,6 +41,7 @@ static int show_pool(const struct uffdvram_admin_pool *p, void *data)
 	json_bool(&show->j, "shared", p->shared);
 	json_bool(&show->j, "draining", p->draining);
 	json_bool(&show->j, "checked", p->checked);
+	json_u64(&show->j, "fault", p->fault_bytes);
 	json_close(&show->j, '}');
 	return 0;
 }
@@ -73,10 +74,11 @@ static int show_range(const struct uffdvram_admin_range *r, void *data)
 
 	if (!show->json) {
 		printf("context %" PRIu32 " range %" PRIu32 ": 0x%" PRIx64 "+%s, pool %" PRIu32
-		       ", %" PRIu64 " slots%s%s%s\n", r->context, r->range, r->addr,
+		       ", %" PRIu64 " slots%s%s%s%s\n", r->context, r->range, r->addr,
 		       format_size(size, r->len), r->pool, r->slots,
 		       r->linear ? ", linear" : "", r->node ? ", mapped from the device" : "",
-		       r->fault_events ? ", fault events" : "");
+		       r->fault_events ? ", fault events" : "",
+		       r->exclusive ? ", exclusive" : "");
 		return 0;
 	}
 	json_open(&show->j, NULL, '{');
@@ -91,6 +93,7 @@ static int show_range(const struct uffdvram_admin_range *r, void *data)
 		json_u64(&show->j, "pool_off", r->pool_off);
 	json_bool(&show->j, "node", r->node);
 	json_bool(&show->j, "fault_events", r->fault_events);
+	json_bool(&show->j, "exclusive", r->exclusive);
 	json_close(&show->j, '}');
 	return 0;
 }

@@ -10,8 +10,7 @@
 #include "json.h"
 #include "latency.h"
 #include "parse.h"
-
-#define STATS_PATH "/sys/kernel/debug/uffdvram/stats"
+#include "rates.h"
 
 /* Takes a line of one of the files; 0 or -EINVAL. */
 typedef int (*take_line)(const char *line, struct json *j);
@@ -124,7 +123,7 @@ int cmd_stats(struct session *s, int argc, char **argv)
 	int ret;
 
 	if (argc > 1)
-		return session_usage(s, "stats: unexpected \"%s\"", argv[1]);
+		return rates_main(s, argc, argv);
 	counters = fopen(STATS_PATH, "re");
 	if (!counters)
 		return session_fail(s, "stats", -errno, "%s", STATS_PATH);

@@ -3,6 +3,7 @@
  * What the commands of one run share: the context, its ranges, and messages.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,13 @@ int session_pidfd(struct session *s, const char *cmd)
 	if (s->pidfd < 0)
 		return session_fail(s, "open", -errno, "process %d", (int)s->pid);
 	return CTL_OK;
+}
+
+bool session_lives(const struct session *s)
+{
+	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
 }
 
 int session_ctx(struct session *s, const char *cmd)

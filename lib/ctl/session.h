@@ -47,6 +47,12 @@ int session_usage(struct session *s, const char *fmt, ...)
 int session_pidfd(struct session *s, const char *cmd);
 int session_ctx(struct session *s, const char *cmd);
 
+/*
+ * Whether the process of s->pidfd lives on. What was opened by its number before is its own
+ * only then, since that cannot have been given to another one meanwhile.
+ */
+bool session_lives(const struct session *s);
+
 /* Keeps @range for later commands; 0 or -ENOMEM. */
 int session_keep(struct session *s, struct uffdvram_range *range);
 

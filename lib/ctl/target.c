@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,17 +58,6 @@ static int targets_range(struct session *s, const char *cmd, uint32_t number,
 			     cmd, number);
 }
 
-/*
- * The list was read by number: it is the process's only if that lives on, since its
- * number cannot have been given to another one before.
- */
-static int process_lives(const struct session *s)
-{
-	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 0;
-}
-
 static int targets_anon(struct session *s, const char *cmd, uint64_t min,
 			int only_largest, struct targets *out)
 {
@@ -82,7 +70,7 @@ static int targets_anon(struct session *s, const char *cmd, uint64_t min,
 	if (ret)
 		return ret;
 	ret = vma_list(s->pid, min, &vmas, &n);
-	if (!ret && !process_lives(s)) {
+	if (!ret && !session_lives(s)) {
 		free(vmas);
 		ret = -ESRCH;
 	}
