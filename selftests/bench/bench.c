@@ -19,36 +19,59 @@
 #define MAX_TRIES	20
 #define LEN		MIB(8)
 #define PAIR_LEN	MIB(32)	/* what two threads have */
+#define SPARSE_LEN	MIB(256) /* so much that a call's own cost is no matter */
+#define DENSE_LEN	MIB(64)
 
 /* Instructions are the nanoseconds of a VM that runs one in each. */
 #define INSN		"insn/page"
+#define BY_GIB		"insn/GiB"
 #define WAITS		"contended/op"
 #define MOVERS		(OURS | FLOOR | HMM | LEAN)
+
+#define ROW(op, unit, fn, page, subjects, floor, target)		\
+	{ op, unit, fn, page, subjects, floor, target, 0, 0 }
+#define HARVEST(op, fn, written, target)					\
+	{ op, BY_GIB, fn, PAGE, OURS | SCAN | SCAN_BITS, "pagemap_scan", target,	\
+	  (written) > 100 ? DENSE_LEN : SPARSE_LEN, written }
 
 /*
  * A line for each: op, unit, function, the size of the pages, whom to measure, the floor,
  * the target. The targets in numbers are those of 7.2, in the VM of selftests/bench/run.
  */
 static const struct row rows[] = {
-	{ "migrate-in-4k", INSN, row_migrate_in, PAGE, MOVERS | ZRAM, "floor", "4600" },
-	{ "migrate-in-2m", INSN, row_migrate_in, HUGE, MOVERS, "floor", "750" },
-	{ "place-4k", INSN, row_place, PAGE, MOVERS, "floor", "1700" },
-	{ "place-2m", INSN, row_place, HUGE, MOVERS, "floor", "700" },
-	{ "back-4k", INSN, row_back, PAGE, OURS | FLOOR | HMM, "floor", "5100" },
-	{ "back-2m", INSN, row_back, HUGE, OURS | FLOOR | HMM, "floor", "1250" },
-	{ "fault-4k", INSN, row_fault, PAGE, OURS | FLOOR | HMM | ZRAM, "floor", "9700" },
-	{ "fault-2m", INSN, row_fault, HUGE, OURS | FLOOR | HMM, "floor", "1250" },
-	{ "uffd-touch", INSN, row_uffd_touch, PAGE, OURS | UFFD, "userfaultfd",
-	  "1.05*userfaultfd" },
-	{ "install", INSN, row_install, PAGE, OURS | FLOOR | LEAN | UFFD, "floor",
-	  "2.3*userfaultfd" },
-	{ "rearm-ram", INSN, row_rearm, PAGE, OURS | UFFD | SCAN | SOFT | KVM, "userfaultfd",
-	  "1.05*userfaultfd" },
-	{ "poison-replace", INSN, row_poison_replace, PAGE, OURS | UFFD, "userfaultfd", "1400" },
-	{ "poison-marker", INSN, row_poison_marker, PAGE, OURS | UFFD, "userfaultfd",
-	  "1.05*userfaultfd" },
-	{ "pool-2threads", WAITS, row_pool_2threads, PAGE, OURS | FLOOR | LEAN, "floor", "0.001" },
-	{ "fault-2threads", WAITS, row_fault_2threads, PAGE, OURS | FLOOR | HMM, "floor", "0.001" },
+	ROW("migrate-in-4k", INSN, row_migrate_in, PAGE, MOVERS | ZRAM, "floor", "4600"),
+	ROW("migrate-in-2m", INSN, row_migrate_in, HUGE, MOVERS, "floor", "750"),
+	ROW("place-4k", INSN, row_place, PAGE, MOVERS, "floor", "1700"),
+	ROW("place-2m", INSN, row_place, HUGE, MOVERS, "floor", "700"),
+	ROW("back-4k", INSN, row_back, PAGE, OURS | FLOOR | HMM, "floor", "5100"),
+	ROW("back-2m", INSN, row_back, HUGE, OURS | FLOOR | HMM, "floor", "1250"),
+	ROW("fault-4k", INSN, row_fault, PAGE, OURS | FLOOR | HMM | ZRAM, "floor", "9700"),
+	ROW("fault-2m", INSN, row_fault, HUGE, OURS | FLOOR | HMM, "floor", "1250"),
+	ROW("uffd-touch", INSN, row_uffd_touch, PAGE, OURS | UFFD, "userfaultfd",
+	    "1.05*userfaultfd"),
+	ROW("install", INSN, row_install, PAGE, OURS | FLOOR | LEAN | UFFD, "floor",
+	    "2.3*userfaultfd"),
+	ROW("rearm-ram", INSN, row_rearm, PAGE, OURS | UFFD | SCAN | SOFT | KVM, "userfaultfd",
+	    "1.05*userfaultfd"),
+	ROW("poison-replace", INSN, row_poison_replace, PAGE, OURS | UFFD, "userfaultfd", "1400"),
+	ROW("poison-marker", INSN, row_poison_marker, PAGE, OURS | UFFD, "userfaultfd",
+	    "1.05*userfaultfd"),
+	HARVEST("harvest-device-0", row_harvest_device, 0, "100000"),
+	HARVEST("harvest-device-0.01", row_harvest_device, 1, "0.1*pagemap_scan"),
+	HARVEST("harvest-device-1", row_harvest_device, 100, "0.1*pagemap_scan"),
+	HARVEST("harvest-device-50", row_harvest_device, 5000, "0.1*pagemap_scan"),
+	HARVEST("harvest-device-100", row_harvest_device, 10000, "0.1*pagemap_scan"),
+	HARVEST("harvest-vram-0.01", row_harvest_cpu, 1, "0.05*pagemap_scan"),
+	HARVEST("harvest-ram-1", row_harvest_cpu, 100, "1.05*pagemap_scan"),
+	HARVEST("harvest-ram-50", row_harvest_cpu, 5000, "1.05*pagemap_scan"),
+	HARVEST("harvest-ram-100", row_harvest_cpu, 10000, "1.05*pagemap_scan"),
+	{ "rearm-vram", INSN, row_rearm_vram, PAGE, OURS | UFFD, "userfaultfd",
+	  "0.01*userfaultfd", DENSE_LEN, 10000 },
+	/* No target was set: four times what it costs only to look where pages are. */
+	ROW("lease", INSN, row_lease, PAGE, OURS | HMM, "test_hmm", "4*test_hmm"),
+	ROW("pool-2threads", WAITS, row_pool_2threads, PAGE, OURS | FLOOR | LEAN, "floor", "0.001"),
+	ROW("fault-2threads", WAITS, row_fault_2threads, PAGE, OURS | FLOOR | HMM, "floor",
+	    "0.001"),
 };
 
 #define N_ROWS		(sizeof(rows) / sizeof(rows[0]))
@@ -77,7 +100,7 @@ void measure_begin(clockid_t clock)
 	measure_start = clock_now();
 }
 
-void measure_end(size_t ops)
+void measure_end(double ops)
 {
 	double end = clock_now();
 	unsigned int i;
@@ -100,7 +123,9 @@ void measure_void(void)
 
 static void one_round(const struct row *row, const struct subject *s, size_t len)
 {
-	struct round r = { .s = s, .len = len, .huge = row->page == HUGE };
+	struct round r = {
+		.s = s, .len = len, .huge = row->page == HUGE, .written = row->written,
+	};
 	size_t folios;
 
 	r.mem = r.huge ? map_huge(len) : map_aligned(len);
@@ -133,6 +158,11 @@ static bool counted(const struct row *row)
 	return !strcmp(row->unit, WAITS);
 }
 
+static size_t row_len(const struct row *row)
+{
+	return row->len ? row->len : counted(row) ? PAIR_LEN : LEN;
+}
+
 static void print_result(const struct row *row, double min, double max, const double *count)
 {
 	unsigned int i;
@@ -162,7 +192,7 @@ static void count_rest(const struct row *row, size_t len, double *count)
 static void run_row(const struct row *row)
 {
 	double min = 0, max = 0, count[MAX_COUNTS] = { 0 };
-	size_t len = counted(row) ? PAIR_LEN : LEN;
+	size_t len = row_len(row);
 	unsigned int i, k;
 
 	if (counting)
@@ -231,16 +261,24 @@ static bool row_wanted(const struct row *row, char **names, int n)
 	return !n;
 }
 
+static bool row_runs(const struct row *row, const struct subject *s, char **names, int n)
+{
+	return row->subjects & s->bit && row_wanted(row, names, n);
+}
+
 static void run_subject(const struct subject *s, char **names, int n)
 {
-	size_t i;
+	size_t i, most = PAIR_LEN;
 
 	measured = s;
+	for (i = 0; i < N_ROWS; i++)
+		if (row_runs(&rows[i], s, names, n) && row_len(&rows[i]) > most)
+			most = row_len(&rows[i]);
 	subject_load(s);
 	if (s->open)
-		s->open(PAIR_LEN);
+		s->open(most);
 	for (i = 0; i < N_ROWS; i++)
-		if (rows[i].subjects & s->bit && row_wanted(&rows[i], names, n))
+		if (row_runs(&rows[i], s, names, n))
 			run_row(&rows[i]);
 	if (s->close)
 		s->close();

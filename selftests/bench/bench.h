@@ -5,7 +5,7 @@
  *
  *   row OP UNIT FLOOR TARGET          FLOOR: of which subject; TARGET: NUMBER, or
  *                                     FACTOR*SUBJECT
- *   insn OP SUBJECT MIN MAX ROUNDS    instructions per page
+ *   insn OP SUBJECT MIN MAX ROUNDS    instructions per page, or GiB
  *   wait OP SUBJECT MIN MAX ROUNDS    how often a thread waited for a lock, per page
  *   count OP SUBJECT WHAT NUMBER      of what, per page
  *   grow OP MIB NUMBER                instructions per page, of so much memory
@@ -18,6 +18,8 @@
 
 #include "../util_mm.h"
 
+#define GIB		(1024.0 * MIB(1))
+
 /* Who does it. A bit for each, and its name in subjects[]. */
 enum {
 	OURS = 1 << 0,
@@ -29,6 +31,7 @@ enum {
 	SCAN = 1 << 6,
 	SOFT = 1 << 7,
 	KVM = 1 << 8,
+	SCAN_BITS = 1 << 9,
 };
 
 /**
@@ -52,6 +55,11 @@ enum {
  * @dirty: write to all pages, where a CPU's writes are not what is tracked
  * @rearm: track writes to these pages from now on
  * @written: how many pages were written before the last @rearm
+ * @device_write: the device writes to pages (a bit for each), where they are; NULL: it
+ *	takes a CPU
+ * @harvest: find out which pages were written since the last time; tracks writes from now on
+ * @harvested: how many @harvest found
+ * @lease: the device uses these pages, all of them, for a moment; or finds out where they are
  */
 struct subject {
 	unsigned int bit;
@@ -69,9 +77,36 @@ struct subject {
 	void (*dirty)(char *mem, size_t len);
 	void (*rearm)(char *mem, size_t len);
 	size_t (*written)(char *mem, size_t len);
+	void (*device_write)(size_t len, const uint64_t *written);
+	void (*harvest)(char *mem, size_t len);
+	size_t (*harvested)(size_t len);
+	void (*lease)(char *mem, size_t len);
 };
 
 extern const struct subject subjects[];
+
+/* subject_harvest.c */
+void ours_device_write(size_t len, const uint64_t *written);
+void ours_harvest(char *mem, size_t len);
+size_t ours_harvested(size_t len);
+void ours_lease(char *mem, size_t len);
+void scan_harvest(char *mem, size_t len);
+size_t scan_harvested(size_t len);
+void bits_harvest(char *mem, size_t len);
+size_t bits_harvested(size_t len);
+void hmm_lease(char *mem, size_t len);
+
+/* subjects.c, for that one */
+extern struct uffdvram_ctx *ours_ctx;
+extern struct uffdvram_range *ours_range;
+extern int subject_fd;		/* the device, or the file in /proc, that is in use */
+extern char *hmm_data;		/* as long as the memory */
+void must(int ret, const char *what);
+
+/* test_hmm's, as lib/test_hmm_uapi.h has it */
+struct hmm_cmd {
+	__u64 addr, ptr, npages, cpages, faults;
+};
 
 /* subject_kvm.c */
 int kvm_arm(char *mem, size_t len, unsigned int modes);
@@ -86,12 +121,14 @@ void kvm_drop(void);
  * @mem: its memory
  * @len: bytes
  * @huge: it has 2 MiB pages only, and is to keep them; else 4 KiB pages only
+ * @written: of 10,000 pages, so many are written; at equal distances
  */
 struct round {
 	const struct subject *s;
 	char *mem;
 	size_t len;
 	bool huge;
+	unsigned int written;
 };
 
 /** struct row - one line of the table */
@@ -103,6 +140,8 @@ struct row {
 	unsigned int subjects;	/* whom to measure */
 	const char *floor;	/* the subject that cannot be beaten */
 	const char *target;
+	size_t len;		/* 0: as the others */
+	unsigned int written;	/* struct round */
 };
 
 /* rows.c: one function each; they call measure_begin() and measure_end() once. */
@@ -117,6 +156,11 @@ void row_poison_replace(const struct round *r);
 void row_poison_marker(const struct round *r);
 void row_pool_2threads(const struct round *r);
 void row_fault_2threads(const struct round *r);
+/* rows_harvest.c */
+void row_harvest_device(const struct round *r);
+void row_harvest_cpu(const struct round *r);
+void row_rearm_vram(const struct round *r);
+void row_lease(const struct round *r);
 
 /** fill - have a page everywhere, with data */
 void fill(char *mem, size_t len);
@@ -125,7 +169,7 @@ void fill(char *mem, size_t len);
  * check_in, check_home - all pages are where a move was to take them, or the end
  *
  * And mapped as the round has it: what costs as much as 4 KiB pages is no number of
- * 2 MiB pages.
+ * 2 MiB pages. A peer that left pages where they were has its round again.
  */
 void check_in(const struct round *r);
 void check_home(const struct round *r);
@@ -136,10 +180,10 @@ int plain_arm(char *mem, size_t len, unsigned int modes);
 /**
  * measure_begin, measure_end - around what is measured
  * @clock: whose CPU time counts
- * @ops: pages, or operations, that were done
+ * @ops: pages, GiB, or operations, that were done
  */
 void measure_begin(clockid_t clock);
-void measure_end(size_t ops);
+void measure_end(double ops);
 
 /** measure_void - this round does not count: it is to be done again */
 void measure_void(void);

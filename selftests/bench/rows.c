@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -140,6 +141,18 @@ static int arm(const struct round *r, unsigned int modes)
 	return r->s->arm(r->mem, r->len, modes);
 }
 
+/*
+ * With SCHED_FIFO two threads take turns. Else the scheduler may stop the one who wakes the
+ * other, or let it go on to where it waits: that is a poll() more for each page, or less.
+ */
+static void take_turns(int policy)
+{
+	struct sched_param param = { .sched_priority = policy == SCHED_FIFO };
+
+	if (sched_setscheduler(0, policy, &param))
+		give_up("sched_setscheduler");
+}
+
 void row_uffd_touch(const struct round *r)
 {
 	struct server sv = { .pages = r->len / PAGE };
@@ -150,12 +163,14 @@ void row_uffd_touch(const struct round *r)
 	sv.data = data;
 	discard(r->mem, r->len);
 	sv.uffd = arm(r, UFFDIO_REGISTER_MODE_MISSING);
+	take_turns(SCHED_FIFO);
 	if (pthread_create(&thread, NULL, serve, &sv))
 		give_up("pthread_create");
 	measure_begin(CLOCK_PROCESS_CPUTIME_ID);
 	touch_all(r->mem, r->len);
 	measure_end(r->len / PAGE);
 	pthread_join(thread, NULL);
+	take_turns(SCHED_OTHER);
 	munmap(data, PAGE);
 }
 

@@ -15,7 +15,7 @@
 #include "bench.h"
 #include "floor/floor.h"
 
-static void must(int ret, const char *what)
+void must(int ret, const char *what)
 {
 	if (ret < 0) {
 		errno = -ret;
@@ -23,17 +23,24 @@ static void must(int ret, const char *what)
 	}
 }
 
-/* What is moved is not present; a page that stayed would make a number look good. */
-static void check_where(const char *mem, size_t len, uint64_t bit, const char *what)
+/*
+ * What is moved is not present; a page that stayed would make a number look good. A peer
+ * passes over pages that somebody holds for a moment: its round is done again then.
+ */
+static bool check_where(const struct round *r, uint64_t bit)
 {
 	size_t i;
 
-	for (i = 0; i < len; i += PAGE) {
-		if (!(pagemap_entry(0, mem + i) & bit)) {
-			fprintf(stderr, "bench: %s: page %zu did not move\n", what, i / PAGE);
+	for (i = 0; i < r->len; i += PAGE) {
+		if (pagemap_entry(0, r->mem + i) & bit)
+			continue;
+		fprintf(stderr, "bench: %s: page %zu did not move\n", r->s->name, i / PAGE);
+		if (r->s->bit & (OURS | FLOOR))
 			_exit(1);
-		}
+		measure_void();
+		return false;
 	}
+	return true;
 }
 
 /* What moved as a whole is mapped by entries of 2 MiB still, or again. */
@@ -98,9 +105,9 @@ static void plain_drop(void)
 
 /* Ours, as a VMM uses it: by the library. */
 
-static struct uffdvram_ctx *ctx;
+struct uffdvram_ctx *ours_ctx;
+struct uffdvram_range *ours_range;
 static struct uffdvram_pool *pool;
-static struct uffdvram_range *range;
 static char *range_mem;
 
 static void ours_open(size_t len)
@@ -110,26 +117,26 @@ static void ours_open(size_t len)
 		.size = sizeof(popts), .backend = UFFDVRAM_BACKEND_SIM, .bytes = len + len / 4,
 	};
 
-	must(uffdvram_open(&ctx, &oopts), "open the device");
-	must(uffdvram_pool_attach(&pool, ctx, &popts), "attach a pool");
+	must(uffdvram_open(&ours_ctx, &oopts), "open the device");
+	must(uffdvram_pool_attach(&pool, ours_ctx, &popts), "attach a pool");
 }
 
 static void ours_close(void)
 {
-	uffdvram_close(ctx);
+	uffdvram_close(ours_ctx);
 }
 
 static void ours_adopt(char *mem, size_t len)
 {
 	const struct uffdvram_range_opts opts = { .size = sizeof(opts), .pool = pool };
 
-	must(uffdvram_range_register(&range, ctx, ADDR(mem), len, &opts), "register");
+	must(uffdvram_range_register(&ours_range, ours_ctx, ADDR(mem), len, &opts), "register");
 	range_mem = mem;
 }
 
 static void ours_drop(void)
 {
-	must(uffdvram_range_unregister(range), "unregister");
+	must(uffdvram_range_unregister(ours_range), "unregister");
 }
 
 static size_t ours_folios(void)
@@ -141,7 +148,7 @@ static void ours_move(const char *mem, size_t len, unsigned int flags)
 {
 	struct uffdvram_moved moved = { .size = sizeof(moved) };
 
-	must(uffdvram_range_move(range, mem - range_mem, len, flags, &moved), "move");
+	must(uffdvram_range_move(ours_range, mem - range_mem, len, flags, &moved), "move");
 	if (moved.moved != len / PAGE)
 		give_up("not all pages moved");
 }
@@ -165,50 +172,46 @@ static int ours_arm(char *mem, size_t len, unsigned int modes)
 	};
 
 	(void)mem, (void)len;
-	must(uffdvram_range_arm(range, &opts), "arm");
-	return uffdvram_range_uffd(range);
+	must(uffdvram_range_arm(ours_range, &opts), "arm");
+	return uffdvram_range_uffd(ours_range);
 }
 
 static void ours_install(char *mem, const char *data, size_t len)
 {
-	must(uffdvram_range_install(range, mem - range_mem, data, len,
+	must(uffdvram_range_install(ours_range, mem - range_mem, data, len,
 				    UFFDVRAM_INSTALL_QUEUE, NULL), "install");
-	must(uffdvram_range_flush(range, 0, NULL), "flush");
+	must(uffdvram_range_flush(ours_range, 0, NULL), "flush");
 }
 
 static void ours_poison(char *mem, size_t len, bool there)
 {
-	must(uffdvram_range_poison(range, mem - range_mem, len,
+	must(uffdvram_range_poison(ours_range, mem - range_mem, len,
 				   there ? UFFDVRAM_POISON_REPLACE : 0, NULL), "poison");
 }
 
 static void ours_rearm(char *mem, size_t len)
 {
-	must(uffdvram_range_rearm(range, mem - range_mem, len), "re-arm");
+	must(uffdvram_range_rearm(ours_range, mem - range_mem, len), "re-arm");
 }
 
-/* The floor, and test_hmm (as lib/test_hmm_uapi.h has it). */
-
-struct hmm_cmd {
-	__u64 addr, ptr, npages, cpages, faults;
-};
+/* The floor, and test_hmm. */
 
 #define HMM_TO_DEV	_IOWR('H', 0x02, struct hmm_cmd)
 #define HMM_TO_SYS	_IOWR('H', 0x03, struct hmm_cmd)
 
-static int dev = -1;
-static char *hmm_data;
+int subject_fd = -1;
+char *hmm_data;
 static size_t hmm_len;
 
 static void dev_open(const char *path)
 {
-	dev = open(path, O_RDWR | O_CLOEXEC);
-	must(dev < 0 ? -errno : 0, path);
+	subject_fd = open(path, O_RDWR | O_CLOEXEC);
+	must(subject_fd < 0 ? -errno : 0, path);
 }
 
 static void dev_close(void)
 {
-	close(dev);
+	close(subject_fd);
 }
 
 static void floor_open(size_t len)
@@ -221,7 +224,7 @@ static void floor_move(unsigned long cmd, char *mem, size_t len)
 {
 	struct floor_piece p = { ADDR(mem), len };
 
-	must(ioctl(dev, cmd, &p) ? -errno : 0, "the floor's ioctl");
+	must(ioctl(subject_fd, cmd, &p) ? -errno : 0, "the floor's ioctl");
 }
 
 static void floor_in(char *mem, size_t len)
@@ -257,7 +260,7 @@ static void hmm_close(void)
 static void hmm_move(unsigned long cmd, char *mem, size_t len)
 {
 	struct hmm_cmd c = { .addr = ADDR(mem), .ptr = ADDR(hmm_data), .npages = len / PAGE };
-	int ret = ioctl(dev, cmd, &c) ? -errno : 0;
+	int ret = ioctl(subject_fd, cmd, &c) ? -errno : 0;
 
 	/*
 	 * Its read-back ends early where an entry of its own table was invalidated
@@ -301,7 +304,6 @@ static void zram_in(char *mem, size_t len)
 
 /* Other ways of finding out what is written. */
 
-static int proc_fd = -1;
 static size_t scan_pages;
 
 static void scan_rearm(char *mem, size_t len)
@@ -313,7 +315,7 @@ static void scan_rearm(char *mem, size_t len)
 		.vec = ADDR(vec), .vec_len = 64,
 		.category_mask = PAGE_IS_WRITTEN, .return_mask = PAGE_IS_WRITTEN,
 	};
-	int i, n = ioctl(proc_fd, PAGEMAP_SCAN, &arg);
+	int i, n = ioctl(subject_fd, PAGEMAP_SCAN, &arg);
 
 	must(n < 0 ? -errno : 0, "PAGEMAP_SCAN");
 	if (arg.walk_end != ADDR(mem) + len)
@@ -331,8 +333,8 @@ static size_t scan_written(char *mem, size_t len)
 
 static void proc_open(const char *path, int flags)
 {
-	proc_fd = open(path, flags | O_CLOEXEC);
-	must(proc_fd < 0 ? -errno : 0, path);
+	subject_fd = open(path, flags | O_CLOEXEC);
+	must(subject_fd < 0 ? -errno : 0, path);
 }
 
 static void scan_open(size_t len)
@@ -349,7 +351,7 @@ static void soft_open(size_t len)
 
 static void proc_close(void)
 {
-	close(proc_fd);
+	close(subject_fd);
 }
 
 static int soft_arm(char *mem, size_t len, unsigned int modes)
@@ -361,7 +363,7 @@ static int soft_arm(char *mem, size_t len, unsigned int modes)
 static void soft_rearm(char *mem, size_t len)
 {
 	(void)mem, (void)len;
-	must(write(proc_fd, "4", 1) == 1 ? 0 : -errno, "clear_refs");
+	must(write(subject_fd, "4", 1) == 1 ? 0 : -errno, "clear_refs");
 }
 
 /*
@@ -374,6 +376,8 @@ const struct subject subjects[] = {
 		.open = ours_open, .close = ours_close, .adopt = ours_adopt, .drop = ours_drop,
 		.folios = ours_folios, .in = ours_in, .out = ours_out, .arm = ours_arm,
 		.install = ours_install, .rearm = ours_rearm, .poison = ours_poison,
+		.device_write = ours_device_write, .harvest = ours_harvest,
+		.harvested = ours_harvested, .lease = ours_lease,
 	}, {
 		.bit = FLOOR, .name = "floor", .module = "uffdvram_floor",
 		.file = "/files/uffdvram-floor.ko", .params = "mib=64",
@@ -384,6 +388,7 @@ const struct subject subjects[] = {
 		.file = "/files/test_hmm.ko", .params = "",
 		.open = hmm_open, .close = hmm_close, .drop = plain_drop,
 		.in = hmm_in, .out = hmm_out, .arm = plain_arm, .install = hmm_install,
+		.lease = hmm_lease,
 	}, {
 		.bit = LEAN, .name = "lean", .module = "test_hmm_lean",
 		.file = "/files/test_hmm_lean.ko", .params = "",
@@ -399,7 +404,12 @@ const struct subject subjects[] = {
 	}, {
 		.bit = SCAN, .name = "pagemap_scan", .drop = plain_drop,
 		.open = scan_open, .close = proc_close, .arm = plain_arm, .rearm = scan_rearm,
-		.written = scan_written,
+		.written = scan_written, .harvest = scan_harvest,
+		.harvested = scan_harvested,
+	}, {
+		.bit = SCAN_BITS, .name = "scan_to_bitmap", .drop = plain_drop,
+		.open = scan_open, .close = proc_close, .arm = plain_arm,
+		.harvest = bits_harvest, .harvested = bits_harvested,
 	}, {
 		.bit = SOFT, .name = "soft_dirty",
 		.open = soft_open, .close = proc_close, .arm = soft_arm, .rearm = soft_rearm,
@@ -412,14 +422,12 @@ const struct subject subjects[] = {
 /* For rows.c: where pages must be after a move. */
 void check_in(const struct round *r)
 {
-	check_where(r->mem, r->len, PAGEMAP_SWAPPED, r->s->name);
-	if (r->huge)
+	if (check_where(r, PAGEMAP_SWAPPED) && r->huge)
 		check_huge(r, PAGE_IS_SWAPPED);
 }
 
 void check_home(const struct round *r)
 {
-	check_where(r->mem, r->len, PAGEMAP_PRESENT, r->s->name);
-	if (r->huge)
+	if (check_where(r, PAGEMAP_PRESENT) && r->huge)
 		check_huge(r, PAGE_IS_PRESENT);
 }
