@@ -393,7 +393,7 @@ TEST_F(armed, messages_first)
 
 	ASSERT_EQ(0, adopt(self->range, uffd, UFFDVRAM_ARM_MISSING | UFFDVRAM_ARM_WP, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, discard, self->mem));
-	for (tries = 0; tries < 1000; tries++) {
+	for (tries = 0; tries < 12000; tries++) {
 		ret = uffdvram_range_rearm(self->range, PAGE, PAGE);
 		if (ret)
 			break;

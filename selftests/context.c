@@ -5,13 +5,14 @@
  */
 #include "kselftest_harness.h"
 
-#include "util.h"
+#include "util_mm.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 #define PAGES	16
 #define LEN	(PAGES * PAGE)
+#define EXPEDITED	"/sys/kernel/rcu_expedited"
 
 FIXTURE(context)
 {
@@ -41,6 +42,7 @@ FIXTURE_TEARDOWN(context)
 /* Everything that needs the memory of a context says that it is gone. */
 static void expect_gone(struct __test_metadata *_metadata, int fd, void *mem)
 {
+	struct uffdvram_slot_run vec[1];
 	struct uffdvram_migrate m;
 	struct uffdvram_query q;
 	struct uffdvram_info info;
@@ -51,6 +53,9 @@ static void expect_gone(struct __test_metadata *_metadata, int fd, void *mem)
 	EXPECT_EQ(-ESRCH, uv_migrate(fd, mem, LEN, UFFDVRAM_MIGRATE_TO_RAM, &m));
 	EXPECT_EQ(-ESRCH, uv_query(fd, mem, LEN, &q));
 	EXPECT_EQ(0, q.done);
+	EXPECT_EQ(-ESRCH, uv_access_begin(fd, 0, mem, LEN, vec, 1, NULL));
+	EXPECT_EQ(-ESRCH, uv_convert(fd, 0, mem, LEN, 0, NULL));
+	EXPECT_EQ(-ESRCH, uv_convert(fd, UFFDVRAM_CONVERT_PRIVATE, mem, LEN, 0, NULL));
 	EXPECT_EQ(0, uv_info(fd, &info));
 	EXPECT_EQ(UFFDVRAM_ABI, info.abi);
 }
@@ -205,6 +210,39 @@ TEST_F(context, two_descriptors_of_one_context)
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	EXPECT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+}
+
+/* Opens and closes until @end, and once where that is over before it begins. */
+static int come_and_go(int sock, void *end)
+{
+	int fd;
+
+	(void)sock;
+	do {
+		fd = uv_open();
+		if (fd < 0)
+			return 2;
+		close(fd);
+	} while (now_ns() < *(uint64_t *)end);
+	return 0;
+}
+
+/*
+ * What watches an address space is freed after a grace period. When those are short, it
+ * may go before the last context has left it, if that one is preempted: there are many.
+ * Only KASAN sees who looks at it then.
+ */
+TEST(contexts_come_and_go)
+{
+	uint64_t end = now_ns() + 3000000000ULL;
+	struct child c[16];
+
+	ASSERT_EQ(0, file_write(EXPEDITED, "1"));
+	for (unsigned int i = 0; i < ARRAY_SIZE(c); i++)
+		c[i] = child_start(come_and_go, &end);
+	for (unsigned int i = 0; i < ARRAY_SIZE(c); i++)
+		EXPECT_EQ(0, child_end(&c[i]));
+	EXPECT_EQ(0, file_write(EXPEDITED, "0"));
 }
 
 TEST_HARNESS_MAIN

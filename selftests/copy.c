@@ -207,34 +207,19 @@ TEST_F(copy, nofault)
 	EXPECT_EQ(-1, not_zero(self->mem + 3 * PAGE, PAGE));
 }
 
-static size_t swapped(const char *mem)
-{
-	size_t n = 0, i;
-
-	for (i = 0; i < PAGES; i++)
-		n += !!(pagemap_entry(0, mem + i * PAGE) & PAGEMAP_SWAPPED);
-	return n;
-}
-
-/* A page in another CPU's LRU batch cannot be swapped out just then. */
-static bool all_swapped(void *mem)
-{
-	return !madvise(mem, LEN, MADV_PAGEOUT) && swapped(mem) == PAGES;
-}
-
 TEST_F(copy, swapped_pages)
 {
 	if (!swap_on())
 		SKIP(return, "no zram to swap to");
 	fill_pages(self->mem, LEN, 1);
-	ASSERT_TRUE(wait_until(all_swapped, self->mem, 60000));
+	ASSERT_TRUE(swap_out(self->mem, PAGES));
 	EXPECT_EQ(-ENOENT, uv_copy(self->fd, NOFAULT, self->mem, LEN, self->buf, &self->done));
 	EXPECT_EQ(0, self->done);
 	EXPECT_TRUE(pagemap_entry(0, self->mem) & PAGEMAP_SWAPPED);
 	ASSERT_EQ(0, uv_copy(self->fd, 0, self->mem, LEN, self->buf, NULL));
 	EXPECT_EQ(-1, check_pages_as(self->buf, LEN, self->mem, 1));
-	EXPECT_EQ(0, swapped(self->mem));
-	EXPECT_TRUE(wait_until(all_swapped, self->mem, 60000));
+	EXPECT_EQ(0, swapped(self->mem, PAGES));
+	EXPECT_TRUE(swap_out(self->mem, PAGES));
 	fill_pages_as(self->buf, LEN, self->mem, 2);
 	ASSERT_EQ(0, uv_copy(self->fd, WRITE, self->mem, LEN, self->buf, NULL));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 2));

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include "util_mm.h"
+#include "uffd_fixture.h"
 #include "copy_fixture.h"
 
 /* One COPY in a thread of its own. */
@@ -43,28 +44,6 @@ static struct copier copier_of(FIXTURE_DATA(copy) *self, uint32_t flags, char *a
 				.buf = self->buf + (addr - self->mem) };
 }
 
-/* The next event must be a fault of this kind at this page. */
-static void expect_fault(struct __test_metadata *_metadata, int uffd, const char *page,
-			 uint64_t flags)
-{
-	struct uffd_msg msg;
-
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 20000));
-	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
-	EXPECT_EQ(ADDR(page), msg.arg.pagefault.address & ~(PAGE - 1));
-	EXPECT_EQ(flags, msg.arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WP |
-						    UFFD_PAGEFAULT_FLAG_WRITE));
-}
-
-static void expect_silence(struct __test_metadata *_metadata, int uffd)
-{
-	struct uffd_msg msg;
-
-	EXPECT_FALSE(uffd_wait(uffd, &msg, 0)) {
-		TH_LOG("event %#x at %#llx", msg.event, msg.arg.pagefault.address);
-	}
-}
-
 /* A read of missing memory waits for whoever supplies it. */
 TEST_F(copy, missing_pages_are_asked_for)
 {
@@ -83,7 +62,7 @@ TEST_F(copy, missing_pages_are_asked_for)
 	EXPECT_EQ(-ENOENT, uv_copy(self->fd, NOFAULT, self->mem, LEN, self->buf, &self->done));
 	EXPECT_EQ(40 * PAGE, self->done);
 	EXPECT_EQ(-ENOENT, uv_copy(self->fd, NOFAULT | WRITE, gap, PAGE, self->buf, NULL));
-	expect_silence(_metadata, uffd);
+	expect_no_event(_metadata, uffd);
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, &c));
 	expect_fault(_metadata, uffd, gap, 0);
@@ -96,7 +75,7 @@ TEST_F(copy, missing_pages_are_asked_for)
 	EXPECT_EQ(LEN, c.done);
 	EXPECT_EQ(-1, check_pages_as(self->buf, LEN, self->mem, 1));
 	EXPECT_EQ(PAGES - 1, uv_in_vram(self->fd, self->mem, LEN));
-	expect_silence(_metadata, uffd);
+	expect_no_event(_metadata, uffd);
 
 	/* A write asks, too. */
 	ASSERT_EQ(0, madvise(gap, PAGE, MADV_DONTNEED));
@@ -220,7 +199,7 @@ TEST_F(copy, discarded_while_it_is_copied)
 	ASSERT_EQ(0, uv_register(self->fd, other, PAGE, pool, NULL));
 	for (c.flags = 0; c.flags <= WRITE; c.flags += WRITE) {
 		/* On a slow machine COPY may come too late to meet anything. */
-		for (tries = 0, kept = false; tries < 5 && !kept; tries++) {
+		for (tries = 0, kept = false; tries < 20 && !kept; tries++) {
 			ASSERT_EQ(0, madvise(c.addr, PAGE, MADV_DONTNEED));
 			ASSERT_EQ(0, madvise(other, PAGE, MADV_DONTNEED));
 			kept = discard_copied(_metadata, &c, other);
@@ -265,7 +244,7 @@ TEST_F(copy, slow_copies_are_interruptible)
 		ASSERT_EQ(c.len / PAGE, move_all(self->fd, c.addr, c.len, 0, NULL));
 		count.name = flags ? "copy_written" : "copy_read";
 		count.before = uv_stat(count.name);
-		uv_knob_set("delay_us", "%d", 200000);	/* 16 batches: 3 s */
+		uv_knob_set("delay_us", "%d", 500000);	/* 16 batches: 8 s */
 		ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, &c));
 		ASSERT_TRUE(wait_until(has_grown, &count, 30000));
 		interrupt(_metadata, thread, &c);
@@ -298,7 +277,7 @@ static void write_protected(struct __test_metadata *_metadata, FIXTURE_DATA(copy
 	ASSERT_EQ(0, uffd_wp(uffd, page, PAGE, true));
 	ASSERT_EQ(0, uv_copy(self->fd, 0, self->mem, LEN, self->buf, NULL));
 	EXPECT_EQ(-1, check_pages_as(self->buf, LEN, self->mem, 1));
-	expect_silence(_metadata, uffd);
+	expect_no_event(_metadata, uffd);
 	EXPECT_NE(0, pagemap_entry(0, page) & PAGEMAP_UFFD_WP);
 
 	fill_pages_as(self->buf, LEN, self->mem, 2);
@@ -314,7 +293,7 @@ static void write_protected(struct __test_metadata *_metadata, FIXTURE_DATA(copy
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, c.ret);
 	EXPECT_EQ(8 * PAGE, c.done);
-	expect_silence(_metadata, uffd);
+	expect_no_event(_metadata, uffd);
 	/* Where somebody waits for writes, all that is written comes home. */
 	if (vram)
 		EXPECT_EQ(PAGES - 8, uv_in_vram(self->fd, self->mem, LEN));
@@ -457,7 +436,7 @@ TEST_F(copy, killed)
 		sleep_ms(150);
 		start = now_ms();
 		child_kill(&c);
-		EXPECT_GT(8000, now_ms() - start);
+		EXPECT_GT(30000, now_ms() - start);
 		knobs_calm();
 		EXPECT_TRUE(uv_wait_slots(0)) TH_LOG("case %zu", i);
 	}

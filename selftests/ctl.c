@@ -2,67 +2,8 @@
 /*
  * uffdvramctl with the module: what a person types, what comes out, how it ends.
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "kselftest_harness.h"
-#include "util_mm.h"
-
-#define LEN	MIB(4)
-#define PAGES	(LEN / PAGE)
-#define SEED	3
-
-static char out[16384];
-
-/* Runs a line of shell; its exit status, and in out both of its outputs. */
-static int run(const char *fmt, ...)
-{
-	char line[4096];
-	size_t n = 0, got;
-	va_list ap;
-	int status;
-	FILE *f;
-
-	n = snprintf(line, sizeof(line), "exec 2>&1; ");
-	va_start(ap, fmt);
-	vsnprintf(line + n, sizeof(line) - n, fmt, ap);
-	va_end(ap);
-	f = popen(line, "r");
-	if (!f)
-		give_up("popen");
-	n = 0;
-	while ((got = fread(out + n, 1, sizeof(out) - 1 - n, f)))
-		n += got;
-	out[n] = '\0';
-	status = pclose(f);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static int says(const char *text)
-{
-	if (strstr(out, text))
-		return 1;
-	fprintf(stderr, "# \"%s\" is not in:\n%s", text, out);
-	return 0;
-}
-
-/* Has memory, and says at each word whether its bytes are right. */
-static int target_main(int fd, void *arg)
-{
-	char *mem = map_small(LEN);
-	uint64_t word;
-
-	(void)arg;
-	fill_pages(mem, LEN, SEED);
-	child_tell(fd, ADDR(mem));
-	while (child_hear(fd, &word) && word)
-		child_tell(fd, check_pages(mem, LEN, SEED) == -1);
-	return 0;
-}
+#include "ctl_fixture.h"
 
 FIXTURE(ctl)
 {
@@ -73,13 +14,8 @@ FIXTURE(ctl)
 
 FIXTURE_SETUP(ctl)
 {
-	uint64_t addr;
-
-	knobs_calm();
-	ASSERT_TRUE(uv_wait_slots(0));
-	self->target = child_start(target_main, NULL);
-	ASSERT_TRUE(child_hear(self->target.fd, &addr));
-	self->addr = addr;
+	self->addr = target_start(_metadata, &self->target);
+	ASSERT_NE(0, self->addr);
 	self->pid = self->target.pid;
 }
 
@@ -91,13 +27,20 @@ FIXTURE_TEARDOWN(ctl)
 
 TEST(info)
 {
+	/* Kernels with sanitizers have PAGE_TABLE_CHECK, too. */
+	const bool scan_wp = !sanitizers();
+
 	ASSERT_EQ(0, run("uffdvramctl info"));
 	EXPECT_TRUE(says("interface   version 1, library 0.1\n"));
-	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci poison\n"));
+	EXPECT_TRUE(says("features    vram open_pid sim copy events linear mmap pci poison "
+			 "access harvest convert"));
+	EXPECT_TRUE(says(scan_wp ? " convert scan_wp exclusive\n" : " convert exclusive\n"));
 	ASSERT_EQ(0, run("uffdvramctl -j info"));
 	EXPECT_TRUE(says("{\"abi\":1,\"library\":\"0.1\","
 			 "\"features\":[\"vram\",\"open_pid\",\"sim\",\"copy\","
-			 "\"events\",\"linear\",\"mmap\",\"pci\",\"poison\"],"));
+			 "\"events\",\"linear\",\"mmap\",\"pci\",\"poison\",\"access\","
+			 "\"harvest\",\"convert\""));
+	EXPECT_TRUE(says(scan_wp ? ",\"scan_wp\",\"exclusive\"]," : "\"convert\",\"exclusive\"],"));
 }
 
 TEST(a_shared_pool)
@@ -140,7 +83,9 @@ TEST_F(ctl, moves_memory_of_a_process)
 			 "map\n"
 			 "move out 1\n"
 			 "map\n"
+			 "stats -i 0.1 all\n"
 			 "end\n", self->pid, self->addr, self->addr));
+	EXPECT_TRUE(says("\"pieces\":[{\"range\":1,\"addr\":\"0x"));
 	EXPECT_EQ(NULL, strstr(out, "error"));
 	EXPECT_TRUE(says("\"stayed\":{}}]\n{\"ok\":true}\n"));
 	snprintf(want, sizeof(want), "\"pages\":{\"other\":0,\"ram\":0,\"vram\":%lu,"
@@ -149,7 +94,7 @@ TEST_F(ctl, moves_memory_of_a_process)
 	snprintf(want, sizeof(want), "\"pages\":{\"other\":0,\"ram\":%lu,\"vram\":0,"
 		 "\"poison\":0},\"bar\":\"................", PAGES);
 	EXPECT_TRUE(says(want));
-	EXPECT_EQ(1, child_step(&self->target, 1));
+	target(CHECK, PAGES);
 }
 
 TEST_F(ctl, ranges_end_with_the_batch)
@@ -164,7 +109,7 @@ TEST_F(ctl, ranges_end_with_the_batch)
 			 "end\n", self->pid));
 	EXPECT_TRUE(says("of 1024 pages moved to VRAM"));
 	EXPECT_TRUE(uv_wait_slots(0));
-	EXPECT_EQ(1, child_step(&self->target, 1));
+	target(CHECK, PAGES);
 	EXPECT_EQ(0, run("uffdvramctl -p %d map --ascii 0x%lx+4M", self->pid, self->addr));
 	EXPECT_TRUE(says("[................"));
 	EXPECT_TRUE(says("] VRAM 0% RAM 100% other 0% poison 0%\n"));
@@ -244,6 +189,17 @@ TEST_F(ctl, range_add_is_all_or_nothing)
 	EXPECT_EQ(NULL, strstr(strstr(strstr(out, "error: "), "\nrange 1 ") + 1, "\nrange "));
 }
 
+TEST_F(ctl, range_del_takes_one_of_several)
+{
+	ASSERT_EQ(0, run("uffdvramctl -p %d batch <<end\n"
+			 "range add 0x%lx 8K pool 0\n"
+			 "range add 0x%lx 8K pool 0\n"
+			 "range del 1\n"
+			 "range list\n"
+			 "end\n", self->pid, self->addr, self->addr + MIB(1)));
+	EXPECT_TRUE(says("1 range deleted\nrange 2 "));
+}
+
 TEST_F(ctl, wait_ends_with_the_process)
 {
 	/* Killed only when the batch has begun; then there is nothing to map. */
@@ -292,7 +248,7 @@ TEST_F(ctl, faults_are_told)
 			 "dd if=/proc/%d/mem bs=4096 count=1 skip=%lu of=/dev/null; fi; done)",
 			 self->addr, self->pid, self->pid, self->addr / PAGE));
 	EXPECT_TRUE(says("\"event\":\"fault_back\",\"range\":1,\"addr\":\"0x"));
-	EXPECT_EQ(1, child_step(&self->target, 1));
+	target(CHECK, PAGES);
 }
 
 /* The device of its pool has trouble, twice. */
@@ -343,7 +299,7 @@ TEST_F_TIMEOUT(ctl, pages_that_stay, 120)
 	EXPECT_TRUE(says("\"event\":\"pool_pressure\",\"pool\":"));
 	EXPECT_TRUE(says("{\"deleted\":1}\n{\"ok\":true}\n"));
 	EXPECT_TRUE(says("{\"ok\":false,\"error\":\"range del: range 1: none with"));
-	EXPECT_EQ(1, child_step(&self->target, 1));
+	target(CHECK, PAGES);
 }
 
 TEST_F_TIMEOUT(ctl, pools_that_are_used, 120)
@@ -473,6 +429,7 @@ TEST(wrong_commands)
 		"map 0xffffffffffffffff+1", "move in", "move up all", "move in x", "batch",
 		"sleep", "sleep -1", "wait 1", "events -n", "events -t -1", "events 1",
 		"range add anon:1M --fault-events", "stats 1", "doctor 1",
+		"poison", "poison more all", "pool attach nvidia 1G --shared",
 	};
 	const size_t n = sizeof(wrong) / sizeof(*wrong);
 	char lines[2048] = "", *end = lines, *p = out;

@@ -9,10 +9,13 @@
 
 #include "kselftest_harness.h"
 #include "../lib/ctl/bar.h"
+#include "../lib/ctl/faults.h"
 #include "../lib/ctl/json.h"
 #include "../lib/ctl/latency.h"
+#include "../lib/ctl/looks.h"
 #include "../lib/ctl/parse.h"
 #include "../lib/ctl/pools.h"
+#include "../lib/ctl/svg.h"
 #include "../lib/ctl/vma.h"
 
 TEST(sizes)
@@ -200,6 +203,136 @@ TEST(bar_counts_every_byte_once)
 		EXPECT_EQ(0, bar.cell[i][UFFDVRAM_STATE_POISON]);
 	}
 	EXPECT_EQ(99 * 4096, sum);
+}
+
+#define VRAM	UFFDVRAM_STATE_VRAM
+#define RAM	UFFDVRAM_STATE_PRESENT
+
+/* Eight columns of four pages: of each kind of dirt, and where there is nothing. */
+static void add_looks(struct bar *bar)
+{
+	bar_init(bar, P(0), P(32), 8, 4096);
+	bar_add_look(bar, P(0), P(4), VRAM);
+	bar_add_look(bar, P(4), P(7), RAM | LOOK_SOFT_DIRTY);
+	bar_add_look(bar, P(7), P(11), VRAM | LOOK_PROTECTED | LOOK_HUGE);
+	bar_add_look(bar, P(11), P(12), VRAM | LOOK_LEASED);
+	bar_add_look(bar, P(12), P(16), RAM | LOOK_PROTECTED);
+	bar_add_look(bar, P(16), P(19), LOOK_SWAPPED | LOOK_PROTECTED);
+	bar_add_look(bar, P(19), P(20), LOOK_SWAPPED);
+	/* Of a hole, nothing else is known. */
+	bar_add_look(bar, P(20), P(24), LOOK_PROTECTED | LOOK_SOFT_DIRTY);
+}
+
+TEST(bar_shows_dirt)
+{
+	char text[BAR_TEXT_MAX];
+	struct bar bar;
+
+	add_looks(&bar);
+	EXPECT_STREQ("#-#.s___", bar_text(text, &bar, BAR_ASCII));
+	ASSERT_EQ(BAR_DIRT_WRITTEN, bar_dirt(&bar));
+	EXPECT_STREQ("#+-.-___", bar_dirt_text(text, &bar, BAR_ASCII, BAR_DIRT_WRITTEN));
+	bar_dirt_text(text, &bar, BAR_BLOCKS, BAR_DIRT_WRITTEN);
+	EXPECT_STREQ("█▓▒░▒···", text);
+	EXPECT_STREQ(".+...___", bar_dirt_text(text, &bar, BAR_ASCII, BAR_DIRT_SOFT));
+	EXPECT_EQ(9 * 4096, bar_dirty(bar.sum, BAR_DIRT_WRITTEN));
+	EXPECT_EQ(3 * 4096, bar_dirty(bar.sum, BAR_DIRT_SOFT));
+	EXPECT_EQ(0, bar_dirty(bar.sum, BAR_DIRT_UNKNOWN));
+	EXPECT_EQ(4 * 4096, bar.sum[BAR_SWAPPED]);
+	EXPECT_EQ(4 * 4096, bar.sum[BAR_HUGE]);
+	EXPECT_EQ(1 * 4096, bar.sum[BAR_LEASED]);
+	EXPECT_EQ(20 * 4096, bar.sum[BAR_EXISTS]);
+	bar_init(&bar, P(0), P(32), 8, 4096);
+	bar_add_look(&bar, P(0), P(32), RAM);
+	EXPECT_EQ(BAR_DIRT_UNKNOWN, bar_dirt(&bar));
+	bar_add_look(&bar, P(0), P(1), LOOK_SWAPPED | LOOK_SOFT_DIRTY);
+	EXPECT_EQ(BAR_DIRT_SOFT, bar_dirt(&bar));
+	EXPECT_NE(NULL, strstr(bar_dirt_legend(BAR_BLOCKS), "█ all"));
+	EXPECT_NE(NULL, strstr(bar_dirt_legend(BAR_ASCII), "# all"));
+}
+
+/* How often a text is in another. */
+static int count_of(const char *text, const char *part)
+{
+	int n = 0;
+
+	for (text = strstr(text, part); text; text = strstr(text + 1, part))
+		n++;
+	return n;
+}
+
+TEST(pictures)
+{
+	struct svg svg = {};
+	struct svg_map m;
+	char text[8192];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	/* Rows of eight pages, a page each cell. */
+	ASSERT_EQ(0, svg_map_init(&m, P(0), P(32), 8, 4096));
+	ASSERT_EQ(4, m.n);
+	svg_map_add(&m, P(0), P(4), VRAM);
+	svg_map_add(&m, P(4), P(12), RAM | LOOK_PROTECTED | LOOK_HUGE);
+	svg_map_add(&m, P(12), P(13), VRAM | LOOK_PROTECTED | LOOK_LEASED);
+	svg_map_add(&m, P(13), P(14), UFFDVRAM_STATE_POISON);
+	svg_map_add(&m, P(16), P(32), LOOK_SWAPPED | LOOK_PROTECTED);
+	ASSERT_EQ(0, svg_draw(&svg, "0x7f0000000000+128K", &m, BAR_DIRT_WRITTEN));
+	ASSERT_EQ(0, svg_write(&svg, out));
+	ASSERT_EQ(0, fclose(out));
+	EXPECT_EQ(0, strncmp(text, "<svg xmlns=", 11));
+	EXPECT_STREQ("</svg>\n", text + strlen(text) - 7);
+	EXPECT_EQ(1, count_of(text, ">0x7f0000000000+128K</text>"));
+	/* Cells that are alike are one; and each once in the legend. */
+	EXPECT_EQ(1, count_of(text, "\"vram\" x=\"8\" y=\"26\" width=\"40\""));
+	EXPECT_EQ(2 + 1, count_of(text, "class=\"ram huge\""));
+	EXPECT_EQ(1 + 1, count_of(text, "class=\"vram leased\""));
+	EXPECT_EQ(1 + 1, count_of(text, "class=\"poison\""));
+	EXPECT_EQ(1 + 2, count_of(text, "class=\"swapped\""));
+	/* What is not protected: in VRAM, and poison. */
+	EXPECT_EQ(2 + 1, count_of(text, "class=\"dirty\" opacity=\"1.0\""));
+	svg_map_free(&m);
+	svg_free(&svg);
+	/* No more rows than pages, or than there may be. */
+	ASSERT_EQ(0, svg_map_init(&m, P(0), P(3), 8, 4096));
+	EXPECT_EQ(1, m.n);
+	EXPECT_EQ(3, m.rows[0].cols);
+	svg_map_free(&m);
+	ASSERT_EQ(0, svg_map_init(&m, P(0), P(100000), 8, 4096));
+	EXPECT_EQ(SVG_MAX_ROWS, m.n);
+	EXPECT_EQ(P(100000), m.rows[SVG_MAX_ROWS - 1].end);
+	svg_map_free(&m);
+}
+
+TEST(counters)
+{
+	struct faults f = { 1, 2 };
+	uint64_t count[MOVES];
+	static char stats[] = "slots_allocated 5\nfaults 7\nfault_pages 8\npages_in 9\n"
+			      "pages_placed 10\npages_out 11\n";
+	FILE *in;
+
+	EXPECT_EQ(-EINVAL, faults_parse("", &f));
+	EXPECT_EQ(-EINVAL, faults_parse("12 (sh) S 1 2 3 4 5 6 7 8", &f));
+	EXPECT_EQ(-EINVAL, faults_parse("12 sh S 1 2 3 4 5 6 7 8 9 10 11", &f));
+	EXPECT_EQ(1, f.minor);
+	EXPECT_EQ(0, faults_parse("12 (a) R 9) S 1 2 3 4 -1 4194560 123 8 45 10 11 12\n", &f));
+	EXPECT_EQ(123, f.minor);
+	EXPECT_EQ(45, f.major);
+	in = fmemopen(stats, strlen(stats), "r");
+	EXPECT_EQ(0, moves_read(in, count));
+	fclose(in);
+	EXPECT_EQ(7, count[MOVES_FAULTS]);
+	EXPECT_EQ(8, count[MOVES_HOME]);
+	EXPECT_EQ(9, count[MOVES_IN]);
+	EXPECT_EQ(10, count[MOVES_PLACED]);
+	EXPECT_EQ(11, count[MOVES_OUT]);
+	/* One is not there; a line is none. */
+	in = fmemopen(stats, strlen(stats) - 14, "r");
+	EXPECT_EQ(-EINVAL, moves_read(in, count));
+	fclose(in);
+	in = fmemopen("faults\n", 7, "r");
+	EXPECT_EQ(-EINVAL, moves_read(in, count));
+	fclose(in);
 }
 
 TEST(bar_is_no_wider_than_its_pages)

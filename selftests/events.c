@@ -499,14 +499,15 @@ static void *read_many(void *arg)
 /* Two readers, faults in three threads, a mover: each page is told exactly once. */
 struct toucher {
 	char *mem;
-	uint64_t seed, end;
+	uint64_t seed;
+	bool *stop;
 };
 
 static void *touch_at_random(void *arg)
 {
 	struct toucher *t = arg;
 
-	while (now_ms() < t->end)
+	while (!__atomic_load_n(t->stop, __ATOMIC_ACQUIRE))
 		*(volatile char *)(t->mem + rnd(&t->seed) % PAGES * PAGE);
 	return NULL;
 }
@@ -517,18 +518,22 @@ TEST_F(event, storm)
 	uint64_t pages = uv_stat("fault_pages"), end = now_ms() + 3000, seqs;
 	struct toucher t[3];
 	pthread_t thread[5];
+	bool stop = false;
 	int i;
 
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, read_many, &r[i]));
 	for (i = 0; i < 3; i++) {
-		t[i] = (struct toucher){ self->mem, 3 + i, end };
+		t[i] = (struct toucher){ self->mem, 3 + i, &stop };
 		ASSERT_EQ(0, pthread_create(&thread[2 + i], NULL, touch_at_random, &t[i]));
 	}
-	while (now_ms() < end) {
+	/* Slow machines take longer for as many. */
+	while (now_ms() < end ||
+	       (uv_stat("fault_pages") - pages <= PAGES && now_ms() < end + 60000)) {
 		ASSERT_EQ(0, uv_migrate(self->fd, self->mem, LEN, 0, NULL));
 		sleep_ms(2);
 	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	for (i = 2; i < 5; i++)
 		pthread_join(thread[i], NULL);
 	for (i = 0; i < 2; i++) {

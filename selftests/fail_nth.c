@@ -13,6 +13,9 @@
  */
 #include <kselftest_harness.h>
 
+#include "fail_access.h"
+#include "fail_convert.h"
+#include "fail_exclusive.h"
 #include "fail_huge.h"
 #include "fail_netlink.h"
 #include "fail_paths.h"
@@ -90,6 +93,12 @@ TEST_F(fail, register_linear)
 	sweep(_metadata, self, "", run_register_linear, after_register_linear);
 }
 
+TEST_F(fail, register_exclusive)
+{
+	ASSERT_EQ(0, madvise(self->buf, LEN, MADV_DONTFORK));
+	sweep(_metadata, self, "", run_register_exclusive, after_register_exclusive);
+}
+
 TEST_F(fail, unregister)
 {
 	ASSERT_EQ(0, run_register(self));
@@ -164,6 +173,20 @@ TEST_F(fail, poison_holes)
 	munmap(self->map, LEN);
 }
 
+TEST_F(fail, harvest)
+{
+	poison_begin(_metadata, self);
+	sweep(_metadata, self, "", run_harvest, after_harvest);
+	munmap(self->map, LEN);
+}
+
+TEST_F(fail, harvest_bitmap)
+{
+	poison_begin(_metadata, self);
+	sweep(_metadata, self, "", run_harvest_bitmap, after_harvest_bitmap);
+	munmap(self->map, LEN);
+}
+
 TEST_F(fail, poison_replace)
 {
 	half_in_vram(_metadata, self);
@@ -175,6 +198,50 @@ TEST_F(fail, poison_undo)
 	ASSERT_EQ(0, run_poison_replace(self));
 	sweep(_metadata, self, "", run_poison_undo, after_poison_undo);
 	sweep(_metadata, self, "", run_poison_list, after_poison_list);
+}
+
+TEST_F(fail, access)
+{
+	half_in_vram(_metadata, self);
+	sweep(_metadata, self, NO_OUT, run_access, after_access);
+}
+
+TEST_F(fail, access_fault)
+{
+	access_fault_begin(_metadata, self);
+	sweep(_metadata, self, "alloc user kill core", run_access_fault, after_access_fault);
+	munmap(self->map, 2 * PAGE);
+	close(self->fd2);
+}
+
+TEST_F(fail, convert_private)
+{
+	half_in_vram(_metadata, self);
+	ASSERT_EQ(0, madvise(self->mem + LEN - PAGE, PAGE, MADV_DONTNEED));
+	sweep(_metadata, self, "alloc user kill core in", run_private, after_private);
+}
+
+TEST_F(fail, convert_zero)
+{
+	access_fault_begin(_metadata, self);
+	sweep(_metadata, self, "alloc user kill core", run_private_zero, after_private_zero);
+	munmap(self->map, 2 * PAGE);
+	close(self->fd2);
+}
+
+TEST_F(fail, convert_shared)
+{
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(0, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, self->mem, LEN, 0, NULL));
+	sweep(_metadata, self, "alloc user kill", run_shared, after_shared);
+}
+
+TEST_F(fail, private_detach)
+{
+	doomed_begin(_metadata, self);
+	sweep(_metadata, self, "alloc user kill core", run_doomed, after_doomed);
+	munmap(self->map, LEN);
+	EXPECT_EQ(0, uv_detach(self->fd, self->pool2, 0, NULL));
 }
 
 TEST_F(fail, copy_read)
@@ -245,6 +312,17 @@ TEST_F(fail, worker)
 	other_begin(_metadata, self);
 	sweep(_metadata, self, "worker alloc core", run_close_and_wait, after_close);
 	other_end(_metadata, self);
+}
+
+TEST_F(fail, discarded)
+{
+	if (variant->kernel)
+		SKIP(return, "the kernel's injection is for the task that asks");
+	exclusive_begin(_metadata, self);
+	sweep(_metadata, self, "worker alloc", run_discarded, after_discarded);
+	/* The books of who looks, and a table for the marks. */
+	EXPECT_EQ(2, self->failures);
+	EXPECT_EQ(0, uv_unregister(self->fd, self->range2));
 }
 
 TEST_F(fail, exit)

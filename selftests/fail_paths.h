@@ -122,14 +122,8 @@ static int run_register(data *self)
 
 static int run_register_linear(data *self)
 {
-	struct uffdvram_range_register arg = {
-		.size = sizeof(arg), .pool = self->pool, .flags = UFFDVRAM_RANGE_LINEAR,
-		.addr = ADDR(self->map), .len = LEN,
-	};
-	int ret = uv_ioctl(self->fd, UFFDVRAM_RANGE_REGISTER, &arg);
-
-	self->range2 = arg.range;
-	return ret;
+	return uv_register_flags(self->fd, self->map, LEN, self->pool, UFFDVRAM_RANGE_LINEAR,
+				 &self->range2);
 }
 
 static void after_register(struct __test_metadata *_metadata, data *self, int ret)
@@ -286,16 +280,71 @@ static void after_query(struct __test_metadata *_metadata, data *self, int ret)
 	EXPECT_EQ(PAGES / 2, uv_slots_in_use());
 }
 
-/* POISON, in memory that is new each time */
+/* POISON and HARVEST, in memory that is new each time */
 static void poison_begin(struct __test_metadata *_metadata, data *self)
 {
-	self->map = map_fresh(LEN);
+	self->map = map_within_block(map_fresh);
 	ASSERT_EQ(0, uv_register(self->fd, self->map, LEN, self->pool, &self->range2));
 }
 
 static int run_poison(data *self)
 {
 	return uv_poison(self->fd, 0, self->map, LEN, NULL);
+}
+
+static int run_harvest(data *self)
+{
+	struct uffdvram_region *r = (struct uffdvram_region *)self->buf;
+	struct uffdvram_harvest h = {
+		.size = sizeof(h),
+		.range = self->range2,
+		.addr = ADDR(self->map),
+		.len = LEN,
+		.vec = ADDR(r),
+		.vec_len = 1,
+	};
+	int ret = uv_ioctl(self->fd, UFFDVRAM_HARVEST, &h);
+
+	return ret ?: h.used == 1 && r->end - r->start == LEN ? 0 : -EPROTO;
+}
+
+static int run_harvest_bitmap(data *self)
+{
+	struct uffdvram_harvest_word *w = (struct uffdvram_harvest_word *)self->buf;
+	struct uffdvram_harvest h = {
+		.size = sizeof(h),
+		.flags = UFFDVRAM_HARVEST_BITMAP,
+		.range = self->range2,
+		.addr = ADDR(self->map),
+		.len = LEN,
+		.vec = ADDR(w),
+		.vec_len = LEN / PAGE / 64 + 2,
+	};
+	size_t left = 0;
+	int ret;
+
+	/* What an earlier call told is not to be taken for what this one tells. */
+	memset(w, 0, h.vec_len * sizeof(*w));
+	ret = uv_ioctl(self->fd, UFFDVRAM_HARVEST, &h);
+	for (uint64_t i = 0; !ret && i < h.used; i++)
+		left += __builtin_popcountll(w[i].left);
+	return ret ?: left == LEN / PAGE ? 0 : -EPROTO;
+}
+
+static void after_harvest_bitmap(struct __test_metadata *_metadata, data *self, int ret)
+{
+	(void)ret;
+	EXPECT_EQ(0, run_harvest_bitmap(self));
+}
+
+/* Nothing of what could not be told is missing afterwards. */
+static void after_harvest(struct __test_metadata *_metadata, data *self, int ret)
+{
+	(void)ret;
+	EXPECT_EQ(0, run_harvest(self));
+	EXPECT_EQ(0, uv_unregister(self->fd, self->range2));
+	munmap(self->map, LEN);
+	poison_begin(_metadata, self);
 }
 
 static uint64_t poisoned(data *self, const char *mem)

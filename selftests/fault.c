@@ -293,7 +293,7 @@ static void *read_first(void *arg)
 /* While faults wait for a slow device, mmap and munmap must get their turn. */
 TEST_F(vram, slow_device)
 {
-	enum { THREADS = 8, DELAY_MS = 150 };
+	enum { THREADS = 8, DELAY_MS = 600 };
 	char *mem = map_small(2 * PAGE);
 	struct toucher t[THREADS];
 	pthread_t thread[THREADS];
@@ -375,7 +375,7 @@ TEST_F(vram, killed_while_waiting)
 	sleep_ms(200);
 	start = now_ms();
 	child_kill(&c);
-	EXPECT_GT(6000, now_ms() - start);
+	EXPECT_GT(30000, now_ms() - start);
 	knobs_calm();
 	EXPECT_TRUE(uv_wait_slots(0));
 }

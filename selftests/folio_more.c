@@ -345,6 +345,16 @@ static void *stir(void *arg)
 
 #define STIRRERS	5
 
+static bool all_have_stirred(void *arg)
+{
+	struct stirrer *s = arg;
+
+	for (int i = 0; i < STIRRERS; i++)
+		if (!__atomic_load_n(&s[i].rounds, __ATOMIC_RELAXED))
+			return false;
+	return true;
+}
+
 /* All at once, from both sides: every byte is always what it was. */
 TEST_F(folio, stirred)
 {
@@ -371,6 +381,7 @@ TEST_F(folio, stirred)
 		child_tell(c.fd, 0);
 		EXPECT_EQ(0, child_end(&c));
 	}
+	EXPECT_TRUE(wait_until(all_have_stirred, s, 60000));
 	__atomic_store_n(&stop_movers, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < STIRRERS; i++) {
 		ASSERT_EQ(0, pthread_join(thread[i], NULL));

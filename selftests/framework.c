@@ -2,216 +2,17 @@
 /*
  * The rules that every ioctl follows, for each line of UFFDVRAM_IOCTLS: lengths,
  * tails, flags, reserved members, output members, bad pointers; and what is no
- * ioctl of ours. A new line only needs its two functions here, and ioctls.h.
+ * ioctl of ours. A new line only needs its two functions in framework_calls.h, and ioctls.h.
  */
 #include "kselftest_harness.h"
 
+#include "framework_calls.h"
 #include "ioctls.h"
 #include "util.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-
-#define POOL_BYTES	MIB(2)
-#define RANGE_BYTES	(4 * PAGE)
-
-/*
- * What the calls work on. A victim is what POOL_DETACH or RANGE_UNREGISTER may
- * destroy: it is made when it is needed and must outlive every failed call.
- */
-struct bench {
-	int fd;
-	int pidfd;
-	char *mem;		/* registered, in pool */
-	char *spare;		/* not registered */
-	uint32_t pool;
-	uint32_t victim_pool;
-	uint32_t victim_range;
-	char *buf;		/* two pages, then one without access */
-};
-
-/* A good argument for each ioctl... */
-static void info_prepare(struct bench *b, void *p)
-{
-	(void)b;
-	(void)p;
-}
-
-static void open_pid_prepare(struct bench *b, void *p)
-{
-	((struct uffdvram_open_pid *)p)->pidfd = b->pidfd;
-}
-
-static void pool_attach_prepare(struct bench *b, void *p)
-{
-	struct uffdvram_pool_attach *arg = p;
-
-	(void)b;
-	arg->backend = UFFDVRAM_BACKEND_SIM;
-	arg->bytes = POOL_BYTES;
-}
-
-static void pool_detach_prepare(struct bench *b, void *p)
-{
-	if (!b->victim_pool && uv_attach(b->fd, POOL_BYTES, 0, &b->victim_pool))
-		give_up("a second pool");
-	((struct uffdvram_pool_detach *)p)->pool = b->victim_pool;
-}
-
-static void range_register_prepare(struct bench *b, void *p)
-{
-	struct uffdvram_range_register *arg = p;
-
-	arg->pool = b->pool;
-	arg->addr = (uintptr_t)b->spare;
-	arg->len = RANGE_BYTES;
-}
-
-static void range_unregister_prepare(struct bench *b, void *p)
-{
-	if (!b->victim_range &&
-	    uv_register(b->fd, b->spare, RANGE_BYTES, b->pool, &b->victim_range))
-		give_up("a second range");
-	((struct uffdvram_range_unregister *)p)->range = b->victim_range;
-}
-
-static void migrate_prepare(struct bench *b, void *p)
-{
-	struct uffdvram_migrate *arg = p;
-
-	arg->addr = (uintptr_t)b->mem;
-	arg->len = RANGE_BYTES;
-}
-
-static void query_prepare(struct bench *b, void *p)
-{
-	struct uffdvram_query *arg = p;
-
-	arg->addr = (uintptr_t)b->mem;
-	arg->len = RANGE_BYTES;
-}
-
-static void copy_prepare(struct bench *b, void *p)
-{
-	static char buf[RANGE_BYTES];
-	struct uffdvram_copy *arg = p;
-
-	arg->addr = (uintptr_t)b->mem;
-	arg->len = RANGE_BYTES;
-	arg->buf = (uintptr_t)buf;
-}
-
-/* Nothing is poison: there is nothing to take back. */
-static void poison_prepare(struct bench *b, void *p)
-{
-	struct uffdvram_poison *arg = p;
-
-	arg->flags = UFFDVRAM_POISON_UNDO;
-	arg->addr = (uintptr_t)b->mem;
-	arg->len = RANGE_BYTES;
-}
-
-static void poison_list_prepare(struct bench *b, void *p)
-{
-	static struct uffdvram_region vec;
-	struct uffdvram_poison_list *arg = p;
-
-	arg->addr = (uintptr_t)b->mem;
-	arg->len = RANGE_BYTES;
-	arg->vec = (uintptr_t)&vec;
-	arg->vec_len = 1;
-}
-
-/* ... and whether a success answered right, and the end of what it made. */
-static bool info_undo(struct bench *b, void *p)
-{
-	struct uffdvram_info *arg = p;
-
-	(void)b;
-	return arg->abi == UFFDVRAM_ABI && arg->n_pools && arg->max_ranges &&
-	       (arg->page_sizes & ~HUGE) == PAGE;
-}
-
-static bool open_pid_undo(struct bench *b, void *p)
-{
-	(void)b;
-	return !close(((struct uffdvram_open_pid *)p)->fd);
-}
-
-static bool pool_attach_undo(struct bench *b, void *p)
-{
-	struct uffdvram_pool_attach *arg = p;
-
-	return arg->pool && !uv_detach(b->fd, arg->pool, 0, NULL);
-}
-
-static bool pool_detach_undo(struct bench *b, void *p)
-{
-	b->victim_pool = 0;
-	return ((struct uffdvram_pool_detach *)p)->left == 0;
-}
-
-static bool range_register_undo(struct bench *b, void *p)
-{
-	struct uffdvram_range_register *arg = p;
-
-	return arg->range && !uv_unregister(b->fd, arg->range);
-}
-
-static bool range_unregister_undo(struct bench *b, void *p)
-{
-	(void)p;
-	b->victim_range = 0;
-	return true;
-}
-
-static bool migrate_undo(struct bench *b, void *p)
-{
-	struct uffdvram_migrate *arg = p;
-
-	(void)b;
-	for (int i = 0; i < UFFDVRAM_STAY_MAX_; i++)
-		if (arg->first[i])
-			return false;
-	return arg->done == RANGE_BYTES && !uv_stayed(arg) &&
-	       (arg->moved + arg->already) * PAGE == arg->done;
-}
-
-static bool query_undo(struct bench *b, void *p)
-{
-	struct uffdvram_query *arg = p;
-	uint64_t sum = 0;
-
-	(void)b;
-	for (int i = 0; i <= UFFDVRAM_STATE_POISON; i++)
-		sum += arg->count[i];
-	return arg->done == RANGE_BYTES && sum * PAGE == RANGE_BYTES && !arg->used;
-}
-
-static bool copy_undo(struct bench *b, void *p)
-{
-	struct uffdvram_copy *arg = p;
-
-	return arg->done == RANGE_BYTES &&
-	       !memcmp((void *)(uintptr_t)arg->buf, b->mem, RANGE_BYTES);
-}
-
-static bool poison_undo(struct bench *b, void *p)
-{
-	struct uffdvram_poison *arg = p;
-
-	(void)b;
-	return arg->done == RANGE_BYTES && !arg->bad_addr;
-}
-
-static bool poison_list_undo(struct bench *b, void *p)
-{
-	struct uffdvram_poison_list *arg = p;
-
-	(void)b;
-	return arg->done == RANGE_BYTES && !arg->used;
-}
 
 FIXTURE(ioctl)
 {
@@ -268,7 +69,7 @@ FIXTURE_SETUP(ioctl)
 	fill_pages(b->mem, RANGE_BYTES, 1);
 	ASSERT_EQ(0, mprotect(b->buf + 2 * PAGE, PAGE, PROT_NONE));
 	ASSERT_EQ(0, uv_attach(b->fd, POOL_BYTES, 0, &b->pool));
-	ASSERT_EQ(0, uv_register(b->fd, b->mem, RANGE_BYTES, b->pool, NULL));
+	ASSERT_EQ(0, uv_register(b->fd, b->mem, RANGE_BYTES, b->pool, &b->range));
 	/* No passing reference keeps one of them at home in the tests of MIGRATE. */
 	ASSERT_EQ(RANGE_BYTES / PAGE, uv_to_vram(b->fd, b->mem, RANGE_BYTES));
 	self->fds = count_fds();
@@ -420,7 +221,8 @@ TEST_F(ioctl, answer_cannot_be_written)
 	struct bench *b = &self->b;
 	int ret;
 
-	if (variant->cmd == UFFDVRAM_RANGE_UNREGISTER || variant->cmd == UFFDVRAM_POOL_DETACH)
+	if (variant->cmd == UFFDVRAM_RANGE_UNREGISTER || variant->cmd == UFFDVRAM_POOL_DETACH ||
+	    variant->cmd == UFFDVRAM_ACCESS_END)
 		return;		/* these end things: there is nothing to take back */
 	good(b, variant, b->buf, 0);
 	ASSERT_EQ(0, mprotect(b->buf, PAGE, PROT_READ));
@@ -459,6 +261,8 @@ TEST_F(ioctl, output_members_are_no_input)
 
 	if (variant->out)
 		memset(arg + variant->out, 0xa5, variant->out_end - variant->out);
+	/* Some are asked for, too. */
+	variant->prepare(&self->b, arg);
 	EXPECT_EQ(0, issue(&self->b, variant, arg));
 }
 
@@ -549,6 +353,10 @@ TEST(numbers_are_frozen)
 	EXPECT_EQ(_IO(0xF5, 0x88), UFFDVRAM_COPY);
 	EXPECT_EQ(_IO(0xF5, 0x89), UFFDVRAM_POISON);
 	EXPECT_EQ(_IO(0xF5, 0x8a), UFFDVRAM_POISON_LIST);
+	EXPECT_EQ(_IO(0xF5, 0x8b), UFFDVRAM_HARVEST);
+	EXPECT_EQ(_IO(0xF5, 0x8c), UFFDVRAM_ACCESS_BEGIN);
+	EXPECT_EQ(_IO(0xF5, 0x8d), UFFDVRAM_ACCESS_END);
+	EXPECT_EQ(_IO(0xF5, 0x8e), UFFDVRAM_CONVERT);
 	EXPECT_EQ(56, sizeof(struct uffdvram_info));
 	EXPECT_EQ(16, sizeof(struct uffdvram_open_pid));
 	EXPECT_EQ(48, sizeof(struct uffdvram_pool_attach));
@@ -561,6 +369,10 @@ TEST(numbers_are_frozen)
 	EXPECT_EQ(40, sizeof(struct uffdvram_copy));
 	EXPECT_EQ(40, sizeof(struct uffdvram_poison));
 	EXPECT_EQ(56, sizeof(struct uffdvram_poison_list));
+	EXPECT_EQ(72, sizeof(struct uffdvram_harvest));
+	EXPECT_EQ(64, sizeof(struct uffdvram_access_begin));
+	EXPECT_EQ(40, sizeof(struct uffdvram_access_end));
+	EXPECT_EQ(40, sizeof(struct uffdvram_convert));
 }
 
 static int nobody_opens(int fd, void *arg)

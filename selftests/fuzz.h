@@ -57,6 +57,7 @@ enum fz_nr {
  * @prot: 0: not mapped, 1: PROT_NONE, 2: can be read, 3: and written
  * @has_alt: @alt counts
  * @maybe_lost: it may have become poison
+ * @own: children do not inherit it
  */
 struct fz_page {
 	uint64_t sum;
@@ -64,6 +65,7 @@ struct fz_page {
 	uint8_t prot;
 	bool has_alt;
 	bool maybe_lost;
+	bool own;
 };
 
 /** struct fz_ctx - a context; @mm: 0: our memory, 1: the sibling's */
@@ -83,6 +85,7 @@ struct fz_range {
 	uint32_t pool;
 	uint64_t addr;
 	uint64_t len;
+	uint64_t cookie;	/* of its last harvest */
 	bool sure;
 };
 
@@ -160,6 +163,7 @@ struct fz {
 	bool discards;			/* detaches without copying; else moves our stack */
 	bool big_pool;			/* may have used up RLIMIT_MEMLOCK */
 	bool quota;
+	bool leases;			/* there may be some */
 	bool dying;			/* of SIGKILL, in one of the next calls */
 	pthread_t self;
 	struct fz_page *mm[2];		/* ours, the sibling's */
@@ -169,6 +173,8 @@ struct fz {
 	struct fz_ctx ctx[FZ_CTXS];
 	struct fz_range range[FZ_RANGES];
 	struct fz_pool pool[FZ_POOLS];
+	uint64_t lease[16];		/* some that may be open; 0: none */
+	int lease_ctx[16];
 	unsigned int vague[2];		/* ranges that are not in the list, by mm */
 	unsigned int vague_pools;
 	struct fz_flip flip;
@@ -202,6 +208,9 @@ extern const struct fz_op fz_ops[FZ_NR];
 UFFDVRAM_IOCTLS(FZ_DECLARE)
 #undef FZ_DECLARE
 
+/* fuzz_convert.c */
+void fz_convert_tame(struct fz_ctx *c, void *arg);
+
 /* fuzz_model.c */
 void fz_explain(struct fz_shared *shm, uint64_t seed, uint64_t round, const char *what);
 /** fz_fail - write down what is wrong, the last calls too, and end the process */
@@ -209,6 +218,11 @@ void fz_fail(struct fz *f, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 2, 3)));
 uint64_t fz_pick(struct fz *f, uint64_t n);
 bool fz_chance(struct fz *f, unsigned int percent);
+/** fz_bad_piece - what no call takes for a piece of memory */
+static inline bool fz_bad_piece(uint64_t addr, uint64_t len)
+{
+	return !len || addr % PAGE || len % PAGE || addr + len < addr;
+}
 /** fz_run - some neighbouring pages of the arena: mostly few */
 void fz_run(struct fz *f, unsigned int *first, unsigned int *n);
 uint64_t fz_sum(const void *page);
@@ -227,11 +241,17 @@ void fz_check(struct fz *f, unsigned int first, unsigned int n);
 bool fz_all_are(struct fz *f, int mm, uint64_t addr, uint64_t len, int prot);
 bool fz_any_lost(struct fz *f, int mm, uint64_t addr, uint64_t len);
 struct fz_ctx *fz_any_ctx(struct fz *f);
+struct fz_ctx *fz_lease_ctx(struct fz *f);
 struct fz_range *fz_range_find(struct fz *f, int ctx, uint32_t id);
 /** fz_range_at - a range over this piece; a sure one if there is one */
 struct fz_range *fz_range_at(struct fz *f, int mm, uint64_t addr, uint64_t len);
 /** fz_covered - by ranges that are there for sure; with @pool: that can move */
 bool fz_covered(struct fz *f, int mm, uint64_t addr, uint64_t len, bool pool);
+/**
+ * fz_some_piece - mostly of a range whose pages can move to a pool
+ * @arena: that is in the arena
+ */
+void fz_some_piece(struct fz *f, struct fz_ctx *c, bool arena, uint64_t *addr, uint64_t *len);
 void fz_range_add(struct fz *f, const struct fz_range *r);
 /** fz_ranges_doubt - of a context, any range may be gone */
 void fz_ranges_doubt(struct fz *f, int ctx);
@@ -259,6 +279,10 @@ void fz_map_all(struct fz *f);
 void fz_check_all(struct fz *f);
 /* fuzz_other.c: contexts, events, processes. */
 void fz_other(struct fz *f);
+/** fz_inherit - have children not inherit our memory, or have them do so: MADV_DO(NT)FORK */
+void fz_inherit(struct fz *f, unsigned int first, unsigned int n, bool inherit);
+/** fz_inherited - what a child has of our memory */
+void fz_inherited(struct fz *f, struct fz_page *child);
 /** fz_sibling_end - have it check its memory, and end */
 void fz_sibling_end(struct fz *f);
 

@@ -37,8 +37,10 @@ const struct fz_op fz_ops[FZ_NR] = {
 /* How often each is called, of 1000; attaching and detaching take longest. */
 static const unsigned char call_weight[FZ_NR] = {
 	[FZ_INFO] = 30, [FZ_OPEN_PID] = 30, [FZ_POOL_ATTACH] = 8, [FZ_POOL_DETACH] = 8,
-	[FZ_RANGE_REGISTER] = 194, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 245,
-	[FZ_QUERY] = 110, [FZ_COPY] = 245, [FZ_POISON] = 20, [FZ_POISON_LIST] = 20,
+	[FZ_RANGE_REGISTER] = 184, [FZ_RANGE_UNREGISTER] = 90, [FZ_MIGRATE] = 210,
+	[FZ_QUERY] = 85, [FZ_COPY] = 205, [FZ_POISON] = 20, [FZ_POISON_LIST] = 20,
+	[FZ_HARVEST] = 50, [FZ_ACCESS_BEGIN] = 20, [FZ_ACCESS_END] = 20,
+	[FZ_CONVERT] = 20,
 };
 
 /**
@@ -163,13 +165,21 @@ static void call_keep_off(struct fz *f, struct call *call)
 	struct uffdvram_query *query = (void *)call->in;
 	struct uffdvram_poison *poison = (void *)call->in;
 	struct uffdvram_poison_list *list = (void *)call->in;
+	struct uffdvram_harvest *harvest = (void *)call->in;
+	struct uffdvram_access_begin *begin = (void *)call->in;
 
 	if (call->op == &fz_ops[FZ_POISON] && poison->addr - FZ_ARGS < MIB(8))
 		poison->addr = FZ_ARENA;
 	if (call->op == &fz_ops[FZ_POISON_LIST] && list->vec - FZ_ARENA < MIB(16))
 		list->vec = FZ_SCRATCH;
+	if (call->op == &fz_ops[FZ_HARVEST] && harvest->vec - FZ_ARENA < MIB(16))
+		harvest->vec = FZ_SCRATCH;
+	if (call->op == &fz_ops[FZ_ACCESS_BEGIN] && begin->vec - FZ_ARENA < MIB(16))
+		begin->vec = FZ_SCRATCH;
 	if (call->op == &fz_ops[FZ_COPY] && copy->buf - FZ_ARENA < MIB(16))
 		copy->buf = FZ_SCRATCH;
+	if (call->op == &fz_ops[FZ_CONVERT])
+		fz_convert_tame(call->ctx, call->in);
 	if (call->op == &fz_ops[FZ_POOL_DETACH] && !f->discards)
 		detach->flags &= ~UFFDVRAM_DETACH_DISCARD;
 	if (call->op == &fz_ops[FZ_QUERY] && query->vec - FZ_ARENA < MIB(16))
@@ -342,6 +352,9 @@ static int call_choose(struct fz *f)
 
 	while (n >= call_weight[nr])
 		n -= call_weight[nr++];
+	/* Without a lease it would find nothing to end. */
+	if (nr == FZ_ACCESS_END && !fz_lease_ctx(f) && fz_chance(f, 50))
+		return FZ_ACCESS_BEGIN;
 	for (unsigned int i = 0; i < FZ_RANGES; i++)
 		ranges += f->range[i].id != 0;
 	return nr == FZ_RANGE_REGISTER && ranges > FZ_RANGES - 4 ? FZ_RANGE_UNREGISTER : (int)nr;
@@ -362,8 +375,9 @@ static void call_make_good(struct fz *f, struct call *call)
 static void call_make(struct fz *f, struct call *call)
 {
 	bool copy = call->op == &fz_ops[FZ_COPY];
-	/* Which pages it destroyed must be known. */
-	bool known = (copy && call->ctx->mm) || call->op == &fz_ops[FZ_POISON];
+	/* Which pages it destroyed, or hid, must be known. */
+	bool known = (copy && call->ctx->mm) || call->op == &fz_ops[FZ_POISON] ||
+		     call->op == &fz_ops[FZ_CONVERT];
 	/* The second thread cannot help while it waits to kill. */
 	unsigned int kind = fz_pick(f, f->dying ? 90 : 100);
 
@@ -498,11 +512,18 @@ static void call_do(struct fz *f, struct call *call)
 		call->op->after(f, call->ctx, call->in, out, ret);
 }
 
+static struct fz_ctx *call_ctx(struct fz *f, int nr)
+{
+	struct fz_ctx *c = nr == FZ_ACCESS_END ? fz_lease_ctx(f) : NULL;
+
+	return c ? c : fz_any_ctx(f);
+}
+
 void fz_call_good(struct fz *f, int nr)
 {
 	static struct call call;
 
-	call = (struct call){ .op = &fz_ops[nr], .ctx = fz_any_ctx(f) };
+	call = (struct call){ .op = &fz_ops[nr], .ctx = call_ctx(f, nr) };
 	call_make_good(f, &call);
 	call_do(f, &call);
 }
@@ -510,8 +531,9 @@ void fz_call_good(struct fz *f, int nr)
 void fz_call(struct fz *f)
 {
 	static struct call call;
+	int nr = call_choose(f);
 
-	call = (struct call){ .op = &fz_ops[call_choose(f)], .ctx = fz_any_ctx(f) };
+	call = (struct call){ .op = &fz_ops[nr], .ctx = call_ctx(f, nr) };
 	call_make(f, &call);
 	call_do(f, &call);
 }

@@ -18,6 +18,28 @@ static void mm_set(struct fz *f, unsigned int first, unsigned int n, int prot)
 		*fz_page(f, 0, i) = (struct fz_page){ .sum = zero, .prot = prot };
 }
 
+void fz_inherit(struct fz *f, unsigned int first, unsigned int n, bool inherit)
+{
+	for (unsigned int i = first; i < first + n; i++) {
+		struct fz_page *p = fz_page(f, 0, i);
+
+		if (!p->prot)
+			continue;
+		if (madvise(fz_addr(i), PAGE, inherit ? MADV_DOFORK : MADV_DONTFORK))
+			fz_fail(f, "MADV_%sFORK of page %u: %m", inherit ? "DO" : "DONT", i);
+		p->own = !inherit;
+	}
+}
+
+void fz_inherited(struct fz *f, struct fz_page *child)
+{
+	for (unsigned int i = 0; i < FZ_PAGES; i++) {
+		child[i] = *fz_page(f, 0, i);
+		if (child[i].own)
+			child[i] = (struct fz_page){ 0 };
+	}
+}
+
 static void mm_map(struct fz *f, unsigned int first, unsigned int n)
 {
 	if (mmap(fz_addr(first), n * PAGE, PROT_READ | PROT_WRITE,
@@ -115,6 +137,8 @@ static void mm_advise(struct fz *f, unsigned int first, unsigned int n)
 
 static void mm_drop(struct fz *f, unsigned int first, unsigned int n)
 {
+	bool own;
+
 	for (unsigned int i = first; i < first + n; i++) {
 		struct fz_page *p = fz_page(f, 0, i);
 
@@ -122,7 +146,9 @@ static void mm_drop(struct fz *f, unsigned int first, unsigned int n)
 			continue;
 		if (madvise(fz_addr(i), PAGE, MADV_DONTNEED))
 			fz_fail(f, "MADV_DONTNEED of page %u: %m", i);
+		own = p->own;
 		mm_set(f, i, 1, p->prot);
+		fz_page(f, 0, i)->own = own;
 	}
 }
 
@@ -148,7 +174,7 @@ static void mm_fork(struct fz *f, unsigned int first, unsigned int n)
 	if (!pid) {
 		static struct fz_page own[FZ_PAGES];
 
-		memcpy(own, f->mm[0], sizeof(own));
+		fz_inherited(f, own);
 		f->mm[0] = own;
 		fz_check(f, first, n);
 		mm_write(f, first, n);
@@ -182,8 +208,10 @@ void fz_memory(struct fz *f)
 		mm_move(f, first, n);
 	else if (kind < 88)
 		mm_free(f, first, n);
-	else if (kind < 96)
+	else if (kind < 94)
 		mm_advise(f, first, n);
+	else if (kind < 96)
+		fz_inherit(f, first, n, fz_chance(f, 60));
 	else if (kind < 99)
 		mm_drop(f, first, n);
 	else

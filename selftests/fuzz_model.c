@@ -234,6 +234,26 @@ bool fz_covered(struct fz *f, int mm, uint64_t addr, uint64_t len, bool pool)
 	return true;
 }
 
+void fz_some_piece(struct fz *f, struct fz_ctx *c, bool arena, uint64_t *addr, uint64_t *len)
+{
+	unsigned int first, n, from = fz_pick(f, FZ_RANGES);
+
+	fz_run(f, &first, &n);
+	*addr = FZ_ARENA + first * PAGE;
+	*len = n * PAGE;
+	for (unsigned int i = 0; i < FZ_RANGES && fz_chance(f, 99); i++) {
+		struct fz_range *r = &f->range[(from + i) % FZ_RANGES];
+
+		if (!r->id || r->mm != c->mm || (arena && fz_index(r->addr) == FZ_PAGES) ||
+		    !fz_covered(f, r->mm, r->addr, r->len, true))
+			continue;
+		n = n < r->len / PAGE ? n : r->len / PAGE;
+		*addr = r->addr + fz_pick(f, r->len / PAGE - n + 1) * PAGE;
+		*len = n * PAGE;
+		return;
+	}
+}
+
 void fz_range_add(struct fz *f, const struct fz_range *r)
 {
 	for (unsigned int i = 0; i < FZ_RANGES; i++) {
@@ -289,5 +309,8 @@ void fz_ctx_forget(struct fz *f, struct fz_ctx *c)
 			p->id = 0;
 		}
 	}
+	for (unsigned int i = 0; i < FZ_COUNT(f->lease); i++)
+		if (f->lease_ctx[i] == n)
+			f->lease[i] = 0;
 	*c = (struct fz_ctx){ .fd = -1 };
 }

@@ -263,7 +263,10 @@ int fz_pool_detach_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 		return FZ_ANY;
 	if (!p->shared && p->ctx != c - f->ctx)
 		return -ENODEV;
-	return p->shared && !f->admin ? -EPERM : 0;
+	if (p->shared && !f->admin)
+		return -EPERM;
+	/* Slots of leases stay until those end. */
+	return f->leases ? FZ_ANY : 0;
 }
 
 void fz_pool_detach_after(struct fz *f, struct fz_ctx *c, const void *in, const void *out,
@@ -279,7 +282,7 @@ void fz_pool_detach_after(struct fz *f, struct fz_ctx *c, const void *in, const 
 	/* To whom it is no secret, a pool that is not known is none. */
 	if (!ret || (ret == -ENODEV && (p->shared || p->ctx == c - f->ctx)))
 		p->id = 0;
-	else if (ret == -EINTR || ret == -ENOMEM)
+	else if (ret == -EINTR || ret == -ENOMEM || ret == -EBUSY)
 		p->sure = false;
 }
 
@@ -313,11 +316,27 @@ void fz_range_register_good(struct fz *f, struct fz_ctx *c, void *arg)
 	}
 	if (fz_chance(f, 20))
 		a->flags |= UFFDVRAM_RANGE_FAULT_EVENTS;
+	if (fz_chance(f, 15)) {
+		a->flags |= UFFDVRAM_RANGE_EXCLUSIVE;
+		/* The sibling's memory does not fit: it was inherited. */
+		if (!c->mm && fz_chance(f, 80))
+			fz_inherit(f, first, n, false);
+	}
 	if (!f->discards && fz_chance(f, 3)) {
 		/* Our own stack, or the arguments of the calls. */
 		a->addr = fz_chance(f, 50) ? FZ_ARGS : ADDR(&first) & ~(PAGE - 1);
 		a->len = PAGE;
 	}
+}
+
+/* Whether an exclusive range may be there. Of KSM the model knows nothing. */
+static bool range_may_be_own(struct fz *f, int mm, uint64_t addr, uint64_t len)
+{
+	for (uint64_t i = addr; i < addr + len; i += PAGE)
+		if (!fz_page(f, mm, fz_index(i))->own ||
+		    fz_page(f, mm, fz_index(i))->prot != 3)
+			return false;
+	return true;
 }
 
 int fz_range_register_judge(struct fz *f, struct fz_ctx *c, const void *arg)
@@ -326,10 +345,11 @@ int fz_range_register_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	bool linear = a->flags & UFFDVRAM_RANGE_LINEAR;
 	struct fz_pool *p = fz_pool_find(f, a->pool);
 	struct fz_range *r;
+	bool exclusive;
 
 	if (c->gone)
 		return FZ_ANY;
-	if (!a->len || a->addr % PAGE || a->len % PAGE || a->addr + a->len < a->addr ||
+	if (fz_bad_piece(a->addr, a->len) ||
 	    a->addr + a->len > 1ULL << 56)
 		return -EINVAL;
 	if (linear ? !a->pool || a->pool_off % PAGE : a->pool_off)
@@ -339,8 +359,12 @@ int fz_range_register_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 		return FZ_FAILS;
 	if (!fz_all_are(f, c->mm, a->addr, a->len, 0))
 		return FZ_ANY;
+	exclusive = a->flags & UFFDVRAM_RANGE_EXCLUSIVE;
+	/* Of two things that are wrong, the first one in memory is told. */
 	if (!fz_all_are(f, c->mm, a->addr, a->len, 1))
-		return -ENOENT;
+		return exclusive ? FZ_FAILS : -ENOENT;
+	if (exclusive)
+		return range_may_be_own(f, c->mm, a->addr, a->len) ? FZ_ANY : FZ_FAILS;
 	if (a->pool && !p)
 		return f->vague_pools ? FZ_ANY : -ENODEV;
 	if (p && p->sure && !p->shared && p->ctx != c - f->ctx)

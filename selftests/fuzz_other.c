@@ -39,8 +39,15 @@ static void other_event(struct fz *f, struct fz_ctx *c, const struct uffdvram_ev
 	case UFFDVRAM_EVENT_POOL_PRESSURE:
 		ok = ok && e->range && e->cause <= 1 && !e->addr;
 		break;
+	case UFFDVRAM_EVENT_LEASE_WANTED:
+	case UFFDVRAM_EVENT_LEASE_REVOKED:
+		ok = ok && e->range && e->len && !(e->addr % PAGE) && !(e->len % PAGE) &&
+		     e->cause <= UFFDVRAM_REVOKED_POOL;
+		break;
 	case UFFDVRAM_EVENT_RANGE_GONE:
-		ok = ok && ((e->cause == UFFDVRAM_GONE_UNMAPPED && e->range && e->len) ||
+		ok = ok && (((e->cause == UFFDVRAM_GONE_UNMAPPED ||
+			      (e->cause > UFFDVRAM_GONE_EXIT &&
+			       e->cause <= UFFDVRAM_GONE_DISCARDED)) && e->range && e->len) ||
 			    (e->cause == UFFDVRAM_GONE_EXIT && !e->range && c->gone));
 		break;
 	default:
@@ -105,7 +112,7 @@ static void sibling_begin(struct fz *f)
 	f->vague[1] = 0;
 	if (f->sibling_pidfd >= 0)
 		close(f->sibling_pidfd);
-	memcpy(f->mm[1], f->mm[0], FZ_PAGES * sizeof(struct fz_page));
+	fz_inherited(f, f->mm[1]);
 	f->sibling = child_start(sibling_run, f);
 	f->sibling_pidfd = pidfd_of(f->sibling.pid);
 	if (f->sibling_pidfd < 0 || !child_hear(f->sibling.fd, &word))

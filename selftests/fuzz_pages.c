@@ -21,12 +21,6 @@ static bool in_scratch(uint64_t buf, uint64_t len)
 	       len <= FZ_SCRATCH + SCRATCH_BYTES - buf;
 }
 
-/* What MIGRATE, QUERY and COPY never take. */
-static bool bad_piece(uint64_t addr, uint64_t len)
-{
-	return !len || addr % PAGE || len % PAGE || addr + len < addr;
-}
-
 /* Nearly always in a range; with @pool, in one whose pages can move to it. */
 static void good_piece(struct fz *f, struct fz_ctx *c, bool pool, uint64_t *addr, uint64_t *len)
 {
@@ -66,7 +60,7 @@ int fz_migrate_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	bool in = !(a->flags & UFFDVRAM_MIGRATE_TO_RAM);
 	struct fz_range *r;
 
-	if (bad_piece(a->addr, a->len))
+	if (fz_bad_piece(a->addr, a->len))
 		return -EINVAL;
 	if (c->gone)
 		return FZ_ANY;
@@ -84,6 +78,8 @@ static bool migrate_stayed_wrong(struct fz *f, const struct uffdvram_migrate *m,
 	if (!m->stayed[why])
 		return m->first[why];
 	switch (why) {
+	case UFFDVRAM_STAY_LEASED:
+		return !f->leases;
 	case UFFDVRAM_STAY_POISONED:
 		return !fz_any_lost(f, 0, 0, ~0ULL) && !fz_any_lost(f, 1, 0, ~0ULL);
 	case UFFDVRAM_STAY_QUOTA:
@@ -93,7 +89,6 @@ static bool migrate_stayed_wrong(struct fz *f, const struct uffdvram_migrate *m,
 		return m->flags & UFFDVRAM_MIGRATE_TO_RAM;
 	case UFFDVRAM_STAY_NO_MEMORY:
 	case UFFDVRAM_STAY_COPY_FAILED:
-	case UFFDVRAM_STAY_LEASED:
 	case UFFDVRAM_STAY_PRIVATE:
 		return true;
 	default:
@@ -109,7 +104,7 @@ void fz_migrate_after(struct fz *f, struct fz_ctx *c, const void *in, const void
 	if (!sum_ok(pointer(a->addr), a->len, m) || (!ret && m->done != a->len))
 		fz_fail(f, "MIGRATE: %d, done %llx, moved %llu, already %llu, stayed %llu",
 			ret, m->done, m->moved, m->already, (unsigned long long)uv_stayed(m));
-	if (bad_piece(a->addr, a->len) && m->done)
+	if (fz_bad_piece(a->addr, a->len) && m->done)
 		fz_fail(f, "MIGRATE: refused, but done is %llx", m->done);
 	for (int why = 0; why < UFFDVRAM_STAY_MAX_; why++)
 		if (migrate_stayed_wrong(f, m, why))
@@ -149,7 +144,7 @@ int fz_query_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	const struct uffdvram_query *a = arg;
 
 	(void)f;
-	if (bad_piece(a->addr, a->len) || !a->vec != !a->vec_len)
+	if (fz_bad_piece(a->addr, a->len) || !a->vec != !a->vec_len)
 		return -EINVAL;
 	if (c->gone)
 		return FZ_ANY;
@@ -165,7 +160,8 @@ static bool region_ok(struct fz *f, struct fz_ctx *c, const struct uffdvram_regi
 	unsigned int i = fz_index(r->start);
 
 	if (r->end <= r->start || r->start % PAGE || r->end % PAGE ||
-	    r->state > UFFDVRAM_STATE_POISON || r->flags & ~UFFDVRAM_REGION_HUGE)
+	    r->state > UFFDVRAM_STATE_POISON ||
+	    r->flags & ~(UFFDVRAM_REGION_HUGE | UFFDVRAM_REGION_LEASED))
 		return false;
 	if (r->state == UFFDVRAM_STATE_OTHER || c->gone)
 		return true;
@@ -204,7 +200,7 @@ void fz_query_after(struct fz *f, struct fz_ctx *c, const void *in, const void *
 	for (int i = 0; i <= UFFDVRAM_STATE_POISON; i++)
 		sum += q->count[i];
 	if (q->done > a->len || sum * PAGE != q->done || q->used > a->vec_len ||
-	    q->count[4] || q->count[5] || q->count[7] || q->count[6] > sum)
+	    q->count[4] || q->count[5] > sum || q->count[7] || q->count[6] > sum)
 		fz_fail(f, "QUERY: %d, done %llx, %llu pages, used %llu", ret, q->done,
 			(unsigned long long)sum, q->used);
 	if (!ret && q->done != a->len && (!a->vec || q->used != a->vec_len))
@@ -271,7 +267,7 @@ int fz_copy_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	const struct uffdvram_copy *a = arg;
 	bool write = a->flags & UFFDVRAM_COPY_WRITE;
 
-	if (bad_piece(a->addr, a->len) || a->buf + a->len < a->buf)
+	if (fz_bad_piece(a->addr, a->len) || a->buf + a->len < a->buf)
 		return -EINVAL;
 	if (c->gone)
 		return FZ_ANY;
@@ -364,7 +360,7 @@ void fz_copy_after(struct fz *f, struct fz_ctx *c, const void *in, const void *o
 	unsigned int page = fz_index(a->addr);
 
 	if (o->done > a->len || o->done % PAGE || (!ret && o->done != a->len) ||
-	    (o->done && bad_piece(a->addr, a->len)))
+	    (o->done && fz_bad_piece(a->addr, a->len)))
 		fz_fail(f, "COPY: %d, done %llx", ret, o->done);
 	for (uint64_t i = 0; i < o->done / PAGE && page < FZ_PAGES; i++, page++) {
 		if (!write)

@@ -10,11 +10,6 @@
 
 #define REGIONS		64
 
-static bool bad_piece(uint64_t addr, uint64_t len)
-{
-	return !len || addr % PAGE || len % PAGE || addr + len < addr;
-}
-
 /* Mostly in a range, but not in one of the stack, which we need. */
 static void some_piece(struct fz *f, struct fz_ctx *c, uint64_t *addr, uint64_t *len)
 {
@@ -53,7 +48,7 @@ int fz_poison_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	const struct uffdvram_poison *a = arg;
 	bool both = a->flags == (UFFDVRAM_POISON_REPLACE | UFFDVRAM_POISON_UNDO);
 
-	if (bad_piece(a->addr, a->len) || both)
+	if (fz_bad_piece(a->addr, a->len) || both)
 		return -EINVAL;
 	if (c->gone)
 		return FZ_ANY;
@@ -93,7 +88,7 @@ void fz_poison_after(struct fz *f, struct fz_ctx *c, const void *in, const void 
 
 	(void)c;
 	if (o->done > a->len || o->done % PAGE || (!ret && o->done != a->len) ||
-	    (o->done && bad_piece(a->addr, a->len)) ||
+	    (o->done && fz_bad_piece(a->addr, a->len)) ||
 	    o->bad_addr != (ret == -EEXIST ? a->addr + o->done : 0))
 		fz_fail(f, "POISON: %d, done %llx, bad_addr %llx", ret, o->done, o->bad_addr);
 }
@@ -128,7 +123,7 @@ int fz_poison_list_judge(struct fz *f, struct fz_ctx *c, const void *arg)
 	const struct uffdvram_poison_list *a = arg;
 
 	(void)f;
-	if (bad_piece(a->addr, a->len) || !a->vec || !a->vec_len)
+	if (fz_bad_piece(a->addr, a->len) || !a->vec || !a->vec_len)
 		return -EINVAL;
 	if (c->gone || a->vec < FZ_SCRATCH || a->vec > FZ_SCRATCH + PAGE || a->vec_len > REGIONS)
 		return FZ_ANY;

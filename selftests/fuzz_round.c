@@ -45,6 +45,7 @@ static void round_setup(struct fz *f, const struct round *r)
 	f->nodes = r->round % 3 == 1;
 	f->discards = r->round % 2;
 	f->quota = round_has_quota(r->round);
+	f->leases = r->round % 4 != 2;
 	/* Pools that were there before may be used, and detached, too. */
 	f->vague_pools = r->shm->last_pool != 0;
 	f->pidfd = pidfd_of(getpid());
@@ -239,8 +240,11 @@ int fz_round(struct fz_shared *shm, uint64_t seed, uint64_t round, unsigned int 
 
 void fz_report(const struct fz_shared *shm)
 {
+	uint64_t ok = 0;
+
 	printf("# %-17s %9s %9s %7s  errors\n", "ioctl", "calls", "ok", "us each");
 	for (int nr = 0; nr < FZ_NR; nr++) {
+		ok += shm->ok[nr];
 		printf("# %-17s %9llu %9llu %7llu ", fz_ops[nr].name,
 		       (unsigned long long)shm->calls[nr], (unsigned long long)shm->ok[nr],
 		       (unsigned long long)(shm->ns[nr] / 1000 / (shm->calls[nr] ?: 1)));
@@ -250,6 +254,8 @@ void fz_report(const struct fz_shared *shm)
 				       (unsigned long long)shm->err[nr][err]);
 		printf("\n");
 	}
+	printf("# %llu of %llu calls succeeded\n", (unsigned long long)ok,
+	       (unsigned long long)shm->progress);
 	printf("# %llu calls with a word that changed %llu times, %llu with signals\n",
 	       (unsigned long long)shm->flipped, (unsigned long long)shm->flips,
 	       (unsigned long long)shm->signalled);

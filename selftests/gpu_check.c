@@ -224,6 +224,8 @@ TEST_F(gpu_check, passes)
 	};
 	const char *at;
 
+	if (too_slow())
+		SKIP(return, "takes minutes with sanitizers");
 	EXPECT_EQ(0, check(self, CUDA CHECK "shared 2>&1"));
 	EXPECT_TRUE(is_json(self->result)) {
 		TH_LOG("%s", self->result);
@@ -260,6 +262,8 @@ static void play(const char *name, const char *says)
 /* A kernel that does not run; memory that cannot be had; tests that only look right. */
 TEST_F(gpu_check, fails)
 {
+	if (too_slow())
+		SKIP(return, "takes minutes with sanitizers");
 	play("good", "echo 1..2; echo ok 1 a; echo 'ok 2 b # SKIP'");
 	play("short", "echo 1..2; echo ok 1 a");
 	play("bad", "echo 1..1; echo ok 1 a; exit 1");

@@ -166,23 +166,22 @@ static int machine_end(struct machine *m, bool by_itself)
 static uint64_t machine_boot(struct machine *m, const char *out, char *const argv[],
 			     int crashed)
 {
+	unsigned int boots = 0;
 	struct said s = {};
 	int ret;
 
-	for (int boots = 0; boots < GUEST_BOOTS; boots++) {
+	do {
 		if (machine_start(m, out, argv) ||
-		    !wait_until(page_is_named, m, LIMIT_S * 500) || !machine_ended(m) ||
-		    so_far().panic)
-			break;
+		    !wait_until(page_is_named, m, LIMIT_S * 500) || so_far().panic)
+			return 0;
+		if (!machine_ended(m))
+			return so_far().lose;
 		ret = machine_end(m, true);
 		take_log(&s, LOG, true);
 		take_log(&s, VMM_LOG, true);
 		fprintf(stderr, "# ended with status %d\n", ret);
-		if (ret != crashed)
-			return 0;
-		fprintf(stderr, "# " GUEST_AGAIN "\n");
-	}
-	return so_far().lose;
+	} while (ret == crashed && guest_again(&boots));
+	return 0;
 }
 
 /* A context for the VMM, and its guest's memory: the one mapping of that size. */

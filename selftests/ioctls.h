@@ -15,13 +15,19 @@
 /* FORCE is for BARs: pci.c */
 #define POOL_ATTACH_FLAGS	(UFFDVRAM_POOL_SHARED | UFFDVRAM_POOL_UNCHECKED)
 #define POOL_DETACH_FLAGS	UFFDVRAM_DETACH_DISCARD
-#define RANGE_REGISTER_FLAGS	(UFFDVRAM_RANGE_LINEAR | UFFDVRAM_RANGE_FAULT_EVENTS)
+#define RANGE_REGISTER_FLAGS	(UFFDVRAM_RANGE_LINEAR | UFFDVRAM_RANGE_EXCLUSIVE | \
+				 UFFDVRAM_RANGE_FAULT_EVENTS)
 #define RANGE_UNREGISTER_FLAGS	0
 #define MIGRATE_FLAGS		(UFFDVRAM_MIGRATE_TO_RAM | UFFDVRAM_MIGRATE_POPULATED)
 #define QUERY_FLAGS		0
 #define COPY_FLAGS		(UFFDVRAM_COPY_WRITE | UFFDVRAM_COPY_NOFAULT)
 #define POISON_FLAGS		(UFFDVRAM_POISON_REPLACE | UFFDVRAM_POISON_UNDO)
 #define POISON_LIST_FLAGS	0
+#define HARVEST_FLAGS		(UFFDVRAM_HARVEST_COMMIT | UFFDVRAM_HARVEST_BITMAP)
+#define ACCESS_BEGIN_FLAGS	(UFFDVRAM_ACCESS_WRITE | UFFDVRAM_ACCESS_NOWAIT | \
+				 UFFDVRAM_ACCESS_WP_ASYNC)
+#define ACCESS_END_FLAGS	UFFDVRAM_ACCESS_WRITTEN_ALL
+#define CONVERT_FLAGS		(UFFDVRAM_CONVERT_PRIVATE | UFFDVRAM_CONVERT_WAIT)
 
 /* ... the first and the last output member, which stand together... */
 #define INFO_OUT		abi, __reserved
@@ -35,6 +41,10 @@
 #define COPY_OUT		done, done
 #define POISON_OUT		done, bad_addr
 #define POISON_LIST_OUT		used, done
+#define HARVEST_OUT		used, cookie	/* of a cookie that is 0 */
+#define ACCESS_BEGIN_OUT	used, lease
+#define ACCESS_END_OUT		revoked, revoked
+#define CONVERT_OUT		cause, bad_addr
 
 /* ... and the members that must be 0 in the good argument. */
 #define MEMBER(name, member)	offsetof(struct uffdvram_##name, member)
@@ -50,6 +60,10 @@
 #define COPY_RESERVED		0
 #define POISON_RESERVED		0
 #define POISON_LIST_RESERVED	0
+#define HARVEST_RESERVED	MEMBER(harvest, __reserved)
+#define ACCESS_BEGIN_RESERVED	0
+#define ACCESS_END_RESERVED	MEMBER(access_end, nbits)	/* without a bitmap */
+#define CONVERT_RESERVED	MEMBER(convert, timeout_ms)	/* without WAIT */
 
 /* For initialisers: .out and .out_end, where the output members begin and end. */
 #define END(name, member)	(MEMBER(name, member) + \

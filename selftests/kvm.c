@@ -158,27 +158,6 @@ static void *keep_moving_in(void *arg)
 	return NULL;
 }
 
-/*
- * Everything goes in. Pages that wait in another CPU's LRU batch look pinned
- * until somebody drains it, as dropping caches does.
- */
-static long all_in(int fd, char *mem)
-{
-	FILE *f;
-
-	for (int i = 0; i < 10; i++) {
-		move_all(fd, mem, MEM, 0, NULL);
-		if (uv_in_vram(fd, mem, MEM) == MEM / PAGE)
-			return MEM / PAGE;
-		f = fopen("/proc/sys/vm/drop_caches", "w");
-		if (!f)
-			return -1;
-		fputs("1", f);
-		fclose(f);
-	}
-	return uv_in_vram(fd, mem, MEM);
-}
-
 static void run_from_vram(struct __test_metadata *_metadata, FIXTURE_DATA(kvm) *self)
 {
 	struct mover m = { .fd = self->fd, .mem = self->mem };
@@ -189,7 +168,7 @@ static void run_from_vram(struct __test_metadata *_metadata, FIXTURE_DATA(kvm) *
 
 	/* Between rounds: the guest stands still while everything moves. */
 	for (round = 1; round <= 2; round++) {
-		ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
+		ASSERT_EQ(MEM / PAGE, uv_to_vram(self->fd, self->mem, MEM));
 		ASSERT_EQ(MEM / PAGE, uv_in_vram(self->fd, self->mem, MEM));
 		ASSERT_EQ(round, run_round(_metadata, &self->vcpu, NULL));
 	}
@@ -260,7 +239,7 @@ TEST_F(kvm, lost_page)
 
 	ASSERT_EQ(0, sigaction(SIGBUS, &bus_action, NULL));
 	ASSERT_EQ(1, run_round(_metadata, &self->vcpu, &bus_seen));
-	ASSERT_EQ(MEM / PAGE, all_in(self->fd, self->mem));
+	ASSERT_EQ(MEM / PAGE, uv_to_vram(self->fd, self->mem, MEM));
 	/* The first page that comes home is the code's. */
 	uv_knob_set("fail_to_ram", "%d", 1000);
 	for (again = 0; again < 3; again++) {

@@ -55,7 +55,7 @@ FIXTURE_TEARDOWN(lib)
 static int move_until_done(struct uffdvram_range *range, uint64_t off, uint64_t len,
 			   uint32_t flags, struct uffdvram_moved *moved)
 {
-	int ret, tries = 50;
+	int ret, tries = 1500;
 
 	do {
 		ret = uffdvram_range_move(range, off, len, flags, moved);

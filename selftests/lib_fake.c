@@ -31,6 +31,7 @@ static struct {
 	unsigned int calls;		/* of any kind, but for INFO */
 	int fail;			/* errno of all calls but INFO, MIGRATE, QUERY */
 	struct uffdvram_migrate migrate;	/* as the last one was asked */
+	int cause;			/* why the first page of each MIGRATE stays */
 	uint32_t pool;			/* of the last RANGE_REGISTER */
 	const char *states;		/* of the pages from BASE: o r v p */
 } fake;
@@ -58,8 +59,8 @@ static int fake_migrate(struct uffdvram_migrate *m)
 	m->done = pages * PAGE;
 	if (pages) {
 		m->moved = pages - 1;
-		m->stayed[UFFDVRAM_STAY_PINNED] = 1;
-		m->first[UFFDVRAM_STAY_PINNED] = m->addr;
+		m->stayed[fake.cause] = 1;
+		m->first[fake.cause] = m->addr;
 	}
 	return step_end();
 }
@@ -162,6 +163,7 @@ FIXTURE_SETUP(lib)
 	unsigned int i;
 
 	fake.abi = UFFDVRAM_ABI;
+	fake.cause = UFFDVRAM_STAY_SHARED;
 	for (i = 0; i < N_STEPS; i++)
 		fake.pages[i] = ~0ULL;
 	self->opts = (struct uffdvram_open_opts){
@@ -269,8 +271,37 @@ TEST_F(lib, move_goes_on_after_signals)
 	EXPECT_EQ(UFFDVRAM_MIGRATE_TO_RAM, fake.migrate.flags);
 	EXPECT_EQ(10 * PAGE, self->moved.done);
 	EXPECT_EQ(8, self->moved.moved);
-	EXPECT_EQ(2, self->moved.stayed[UFFDVRAM_STAY_PINNED]);
+	EXPECT_EQ(2, self->moved.stayed[UFFDVRAM_STAY_SHARED]);
+	EXPECT_EQ(BASE + PAGE, self->moved.first[UFFDVRAM_STAY_SHARED]);
+}
+
+/* Once. What it says then counts, and no page counts twice. */
+TEST_F(lib, move_looks_again_at_pinned_pages)
+{
+	fake.cause = UFFDVRAM_STAY_PINNED;
+	fake.err[0] = EINTR, fake.pages[0] = 3;
+	EXPECT_EQ(0, uffdvram_range_move(self->range, PAGE, 10 * PAGE, 0, &self->moved));
+	EXPECT_EQ(3, fake.steps);
+	EXPECT_EQ(BASE + PAGE, fake.migrate.addr);
+	EXPECT_EQ(10 * PAGE, fake.migrate.len);
+	EXPECT_EQ(10 * PAGE, self->moved.done);
+	EXPECT_EQ(9, self->moved.moved);
+	EXPECT_EQ(0, self->moved.already);
+	EXPECT_EQ(1, self->moved.stayed[UFFDVRAM_STAY_PINNED]);
 	EXPECT_EQ(BASE + PAGE, self->moved.first[UFFDVRAM_STAY_PINNED]);
+}
+
+/* And if it comes to an end too early, what was done before still counts. */
+TEST_F(lib, move_may_not_look_again)
+{
+	fake.cause = UFFDVRAM_STAY_PINNED;
+	fake.err[1] = EINTR, fake.pages[1] = 2;
+	EXPECT_EQ(-EINTR, uffdvram_range_move(self->range, 0, 10 * PAGE, UFFDVRAM_MOVE_EINTR,
+					      &self->moved));
+	EXPECT_EQ(2, fake.steps);
+	EXPECT_EQ(10 * PAGE, self->moved.done);
+	EXPECT_EQ(9, self->moved.moved);
+	EXPECT_EQ(1, self->moved.stayed[UFFDVRAM_STAY_PINNED]);
 }
 
 TEST_F(lib, move_stops_at_signals_on_request)

@@ -99,11 +99,11 @@ TEST_F(life, close_does_not_wait)
 {
 	uint64_t begin;
 
-	uv_knob_set("delay_us", "3000000");
+	uv_knob_set("delay_us", "8000000");
 	begin = now_ms();
 	close(self->fd);
-	/* A busy host may stop the machine for a second. */
-	EXPECT_GT(2700, now_ms() - begin);
+	/* A busy host may stop the machine for seconds. */
+	EXPECT_GT(7500, now_ms() - begin);
 	EXPECT_LT(self->slots, uv_slots_in_use());
 	uv_knob_set("delay_us", "0");
 	EXPECT_TRUE(uv_wait_slots(self->slots));

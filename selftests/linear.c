@@ -321,7 +321,7 @@ TEST_F(linear, astray_and_held)
 
 	ASSERT_EQ(0, uv_register(self->fd, other, PAGE, self->pool, NULL));
 	/* On a slow machine COPY may come too late to hold anything. */
-	for (tries = 0; tries < 5; tries++) {
+	for (tries = 0; tries < 20; tries++) {
 		fill_pages_as(other, PAGE, page, 2);
 		ASSERT_EQ(1, uv_to_vram(self->fd, other, PAGE));
 		ASSERT_EQ(page, mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, page));
@@ -433,10 +433,10 @@ TEST_F(linear, long_range)
 
 /* One of two linear ranges and a plain one, in one pool, all the time. */
 struct mover {
-	int fd, kind;
+	int fd;
 	char *mem;
 	size_t len;
-	uint64_t seed, end;
+	uint64_t seed, end, evicted;
 	long rounds, bad;
 };
 
@@ -445,7 +445,9 @@ static void *keep_moving(void *arg)
 	struct mover *m = arg;
 	char *a;
 
-	for (; now_ms() < m->end || m->rounds < 10; m->rounds++) {
+	/* Where others keep the CPUs, none may meet another for seconds. */
+	for (; now_ms() < m->end || m->rounds < 10 ||
+	       (now_ms() < m->end + 60000 && uv_stat("evicted") == m->evicted); m->rounds++) {
 		m->bad += uv_migrate(m->fd, m->mem, m->len, 0, NULL) != 0;
 		a = m->mem + rnd(&m->seed) % (m->len / PAGE) * PAGE;
 		m->bad += check_pages(a, PAGE, 1) != -1;
@@ -478,6 +480,7 @@ TEST_F(linear, side_by_side)
 	ASSERT_EQ(0, reg_linear(self->fd, second, 16 * PAGE, self->pool, 0, &range));
 	for (i = 0; i < 4; i++) {
 		m[i].end = end;
+		m[i].evicted = evicted;
 		m[i].seed = 5 + i;
 	}
 	ASSERT_EQ(0, threads_run(4, keep_moving, m, sizeof(*m)));

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <uffdvram/uffdvram.h>
 #include <linux/uffdvram_netlink.h>
@@ -64,7 +65,9 @@ TEST_F(netlink, pools)
 	char *mem = map_small(MIB(1));
 	uint32_t shared;
 
+	uv_fault_bytes = PAGE;
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), UFFDVRAM_POOL_SHARED, &shared));
+	uv_fault_bytes = 0;
 	ASSERT_EQ(0, uv_register(self->fd, mem, MIB(1), self->pool, NULL));
 	fill_pages(mem, MIB(1), 1);
 	ASSERT_EQ(256, uv_to_vram(self->fd, mem, MIB(1)));
@@ -74,10 +77,12 @@ TEST_F(netlink, pools)
 	EXPECT_EQ(256, p.used);
 	EXPECT_EQ(0, p.lost + p.quarantined + p.shared + p.draining);
 	EXPECT_STREQ("sim", p.backend);
+	EXPECT_EQ(huge_in_vram(self->fd) ? HUGE : PAGE, p.fault_bytes);
 	p.pool = shared;
 	ASSERT_EQ(1, uffdvram_admin_pools(self->admin, take_pool, &p));
 	EXPECT_EQ(1, p.shared);
 	EXPECT_EQ(0, p.used);
+	EXPECT_EQ(PAGE, p.fault_bytes);
 	ASSERT_EQ(0, uv_detach(self->fd, shared, 0, NULL));
 	EXPECT_EQ(0, uffdvram_admin_pools(self->admin, take_pool, &p));
 	munmap(mem, MIB(1));
@@ -152,12 +157,14 @@ TEST_F(netlink, ranges)
 {
 	struct uffdvram_range_register linear = {
 		.size = sizeof(linear), .pool = self->pool, .len = MIB(1), .pool_off = MIB(2),
-		.flags = UFFDVRAM_RANGE_LINEAR | UFFDVRAM_RANGE_FAULT_EVENTS,
+		.flags = UFFDVRAM_RANGE_LINEAR | UFFDVRAM_RANGE_FAULT_EVENTS |
+			 UFFDVRAM_RANGE_EXCLUSIVE,
 	};
 	char *mem = map_small(MIB(1)), *bare = map_small(PAGE), *node;
 	const struct uffdvram_admin_range *r = ranges.got;
 
 	linear.addr = ADDR(mem);
+	ASSERT_EQ(0, madvise(mem, MIB(1), MADV_DONTFORK));
 	fill_pages(mem, MIB(1), 1);
 	ASSERT_EQ(0, uv_ioctl(self->fd, UFFDVRAM_RANGE_REGISTER, &linear));
 	ASSERT_EQ(0, uv_register(self->fd, bare, PAGE, 0, NULL));
@@ -176,9 +183,11 @@ TEST_F(netlink, ranges)
 	EXPECT_EQ(MIB(2), r[0].pool_off);
 	EXPECT_EQ(1, r[0].linear);
 	EXPECT_EQ(1, r[0].fault_events);
+	EXPECT_EQ(1, r[0].exclusive);
 	EXPECT_EQ(ADDR(bare), r[1].addr);
 	EXPECT_EQ(PAGE, r[1].len);
-	EXPECT_EQ(0, r[1].pool + r[1].slots + r[1].linear + r[1].node + r[1].fault_events);
+	EXPECT_EQ(0, r[1].pool + r[1].slots + r[1].linear + r[1].node + r[1].fault_events +
+		     r[1].exclusive);
 	EXPECT_EQ(ADDR(node), r[2].addr);
 	EXPECT_EQ(1, r[2].node);
 	munmap(node, MIB(1));
@@ -412,6 +421,24 @@ TEST_F(netlink, refused)
 	EXPECT_EQ(0, run_child(without_capability, self->admin));
 	EXPECT_EQ(0, run_child(in_user_namespace, self->admin));
 	EXPECT_EQ(0, run_child(in_network_namespace, self->admin));
+}
+
+/* Each of these needs a socket of its own. */
+TEST_F(netlink, no_descriptors)
+{
+	struct uffdvram_admin *admin = NULL;
+	struct rlimit was, none;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &was));
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = was.rlim_max };
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	EXPECT_EQ(-EMFILE, uffdvram_admin_open(&admin));
+	EXPECT_EQ(-EMFILE, uffdvram_admin_pools(self->admin, take_pool, NULL));
+	EXPECT_EQ(-EMFILE, uffdvram_admin_listen(self->admin, 0));
+	EXPECT_EQ(-1, uffdvram_admin_fd(self->admin));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &was));
+	EXPECT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	uffdvram_admin_close(admin);	/* none */
 }
 
 TEST_F(netlink, malformed)

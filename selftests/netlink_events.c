@@ -134,6 +134,59 @@ TEST_F(events, pieces)
 	}
 }
 
+/* A page that is lost is told of as its context is told. */
+TEST_F(events, lost_page)
+{
+	struct uffdvram_event own;
+
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	uv_knob_set("fail_to_ram", "1");
+	EXPECT_EQ(SIGBUS, read_byte(self->mem + 3 * PAGE).signo);
+	EXPECT_EQ(-EAGAIN, take_all(self->admin));
+	ASSERT_EQ(sizeof(own), read(self->fd, &own, sizeof(own)));
+	ASSERT_EQ(1, all.n);
+	EXPECT_TRUE(same(&own, &all.e[0].event));
+	EXPECT_EQ(UFFDVRAM_EVENT_PAGE_LOST, own.type);
+	EXPECT_EQ(self->range, own.range);
+	EXPECT_EQ(ADDR(self->mem) + 3 * PAGE, own.addr);
+	EXPECT_EQ(PAGE, own.len);
+}
+
+static const struct uffdvram_admin_event *first_of(uint32_t type)
+{
+	for (size_t i = 0; i < all.n; i++)
+		if (all.e[i].event.type == type)
+			return &all.e[i];
+	return NULL;
+}
+
+/* A lease by its pages: its number is the context's alone. A pool by its number. */
+TEST_F(events, leases_and_trouble)
+{
+	const struct uffdvram_admin_event *e;
+	struct uffdvram_access_begin b;
+	struct uffdvram_slot_run run;
+	int i;
+
+	ASSERT_EQ(0, uffdvram_admin_listen(self->admin, 0));
+	ASSERT_EQ(0, uv_access_begin(self->fd, 0, self->mem + PAGE, PAGE, &run, 1, &b));
+	EXPECT_EQ(0, read_byte(self->mem + PAGE).signo);
+	EXPECT_EQ(-ESTALE, uv_access_end(self->fd, b.lease, 0, NULL, 0, NULL));
+	uv_knob_set("trouble", "%u evacuate", self->pool);
+	for (i = 0; i < 100 && !first_of(UFFDVRAM_EVENT_POOL_TROUBLE); i++)
+		uffdvram_admin_events(self->admin, take, NULL, 200);
+	e = first_of(UFFDVRAM_EVENT_LEASE_REVOKED);
+	ASSERT_NE(NULL, e);
+	EXPECT_EQ(UFFDVRAM_REVOKED_CPU, e->event.cause);
+	EXPECT_EQ(0, e->event.range);
+	EXPECT_EQ(ADDR(self->mem) + PAGE, e->event.addr);
+	EXPECT_EQ(PAGE, e->event.len);
+	e = first_of(UFFDVRAM_EVENT_POOL_TROUBLE);
+	ASSERT_NE(NULL, e);
+	EXPECT_EQ(self->pool, e->event.range);
+	EXPECT_EQ(0, e->event.addr + e->event.len);
+}
+
 /* All events since the first that was got are got or told to be lost. */
 TEST_F(events, lost_in_the_socket)
 {
@@ -287,7 +340,7 @@ TEST_F(events, command)
 
 	ASSERT_EQ(0, run("uffdvramctl -j show ranges"));
 	snprintf(want, sizeof(want), "{\"context\":%u,\"range\":%u,\"addr\":\"0x%lx\",\"len\":%lu,"
-		 "\"pool\":%u,\"slots\":%d,\"linear\":false,\"node\":false,\"fault_events\":true}",
+		 "\"pool\":%u,\"slots\":%d,\"linear\":false,\"node\":false,\"fault_events\":true,\"exclusive\":false}",
 		 self->ctx, self->range, (unsigned long)self->mem, LEN, self->pool, PAGES);
 	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
 	ASSERT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_REPLACE, self->mem, PAGE, NULL));
@@ -304,6 +357,40 @@ TEST_F(events, command)
 	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
 	EXPECT_EQ(2 << 8, run("uffdvramctl show pools 3 2>&1"));
 	EXPECT_EQ(2 << 8, run("uffdvramctl show nothing 2>&1"));
+}
+
+/* The same, each in its other form. */
+TEST_F(events, command_in_other_words)
+{
+	struct uffdvram_range_register linear = {
+		.size = sizeof(linear), .pool = self->pool, .len = MIB(1), .pool_off = MIB(1),
+		.flags = UFFDVRAM_RANGE_LINEAR,
+	};
+	char want[160], *mem = map_small(MIB(1));
+
+	linear.addr = ADDR(mem);
+	ASSERT_EQ(0, uv_ioctl(self->fd, UFFDVRAM_RANGE_REGISTER, &linear));
+	ASSERT_EQ(0, run("uffdvramctl show ranges"));
+	snprintf(want, sizeof(want), "context %u range %u: 0x%lx+256K, pool %u, %d slots, fault events\n",
+		 self->ctx, self->range, (unsigned long)self->mem, self->pool, PAGES);
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	ASSERT_EQ(0, run("uffdvramctl -j show ranges"));
+	EXPECT_NE(NULL, strstr(out, "\"linear\":true,\"pool_off\":1048576,\"node\":false"))
+		TH_LOG("%s", out);
+	ASSERT_EQ(0, run("uffdvramctl show pools"));
+	snprintf(want, sizeof(want), "pool %u: sim 2M, %d of 512 slots used, 0 lost, 0 quarantined\n",
+		 self->pool, PAGES);
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	ASSERT_EQ(0, run("uffdvramctl -j show contexts"));
+	snprintf(want, sizeof(want), "{\"context\":%u,\"pid\":%d,\"uid\":0,\"gone\":false,"
+		 "\"event_seq\":0,\"waiting\":0}", self->ctx, getpid());
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	ASSERT_EQ(0, uv_poison(self->fd, 0, mem, 2 * PAGE, NULL));
+	ASSERT_EQ(0, run("uffdvramctl -j show poison"));
+	snprintf(want, sizeof(want), "{\"context\":%u,\"range\":%u,\"addr\":\"0x%lx\",\"len\":8192}",
+		 self->ctx, linear.range, (unsigned long)mem);
+	EXPECT_NE(NULL, strstr(out, want)) TH_LOG("%s, not %s", out, want);
+	munmap(mem, MIB(1));
 }
 
 TEST_F(events, command_follows)

@@ -439,4 +439,24 @@ TEST_F(pci, command)
 		TH_LOG("%s", out);
 }
 
+TEST_F(pci, command_in_json)
+{
+	FILE *f = popen("exec 2>&1; uffdvramctl -j pool attach pci 00:10.0 2 32M+4M --shared "
+			"--force --unchecked", "r");
+	char out[512], want[128];
+	unsigned int pool;
+	size_t n;
+
+	ASSERT_NE(NULL, f);
+	n = fread(out, 1, sizeof(out) - 1, f);
+	out[n] = '\0';
+	EXPECT_EQ(0, pclose(f));
+	ASSERT_EQ(1, sscanf(out, "{\"pool\":%u,", &pool)) TH_LOG("%s", out);
+	snprintf(want, sizeof(want), "{\"pool\":%u,\"backend\":\"pci\",\"device\":\"00:10.0\",\"bar\":2,"
+		 "\"offset\":33554432,\"bytes\":4194304,\"shared\":true}\n", pool);
+	EXPECT_STREQ(want, out);
+	EXPECT_EQ(0, pool_value(pool, "checked"));
+	EXPECT_EQ(0, uv_detach(self->fd, pool, 0, NULL));
+}
+
 TEST_HARNESS_MAIN

@@ -145,8 +145,7 @@ TEST_F(poison, swapped)
 	if (!swap_on())
 		SKIP(return, "no zram");
 	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(0, madvise(self->mem, LEN, MADV_PAGEOUT));
-	ASSERT_TRUE(pagemap_entry(0, self->mem + PAGE) & PAGEMAP_SWAPPED);
+	ASSERT_TRUE(swap_out(self->mem, PAGES));
 	EXPECT_EQ(-EEXIST, uv_poison(self->fd, 0, self->mem, LEN, NULL));
 	ASSERT_EQ(0, uv_poison(self->fd, REPLACE, self->mem, LEN / 2, NULL));
 	EXPECT_EQ(PAGES / 2, poison_pages(self->mem, LEN / 2));

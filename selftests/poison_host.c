@@ -6,7 +6,7 @@
  * are ours then, next to the marks that we set; each is its own.
  */
 #include <kselftest_harness.h>
-#include <fcntl.h>
+#include <linux/mman.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,16 +23,7 @@ enum { VRAM = 8, BAD = 10, MARKED = 12, USED = 16 };
 /* kB of memory that the host does not use any more. */
 static long corrupted_kb(void)
 {
-	FILE *f = fopen("/proc/meminfo", "re");
-	char line[128];
-	long kb = -1;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "HardwareCorrupted: %ld kB", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kb;
+	return file_value("/proc/meminfo", "HardwareCorrupted:");
 }
 
 /* Pages in VRAM, one to go bad in RAM, and one with our mark. */
@@ -93,15 +84,43 @@ TEST_F(poison, host_memory_fails)
 	expect_bad(_metadata, self);
 }
 
-static unsigned long long frame_of(const void *p)
+/* A page in VRAM has no frame: it comes home first, and the frame that it gets goes bad. */
+TEST_F(poison, host_memory_fails_for_vram)
 {
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
+	long kb = corrupted_kb();
 
-	if (fd < 0 || pread(fd, &entry, 8, ADDR(p) / PAGE * 8) != 8)
-		give_up("/proc/self/pagemap");
-	close(fd);
-	return entry & ((1ULL << 55) - 1);
+	fill(_metadata, self);
+	signal(SIGBUS, go_on);
+	ASSERT_EQ(0, madvise(self->mem, PAGE, MADV_HWPOISON));
+	EXPECT_EQ(kb + 4, corrupted_kb());
+	EXPECT_EQ(VRAM - 1, uv_in_vram(self->fd, self->mem, LEN));
+	EXPECT_TRUE(uv_wait_slots(VRAM - 1));
+	EXPECT_TRUE(is_poison(self->mem + 7));
+	EXPECT_EQ(2, in_state(self->fd, self->mem, LEN, UFFDVRAM_STATE_POISON));
+	EXPECT_EQ(-1, check_pages(self->mem + PAGE, (BAD - 1) * PAGE, 1));
+}
+
+/* A frame that is about to fail: its page gets another one, with all that it held. */
+TEST_F(poison, host_memory_is_retired)
+{
+	char *ram = self->mem + BAD * PAGE;
+	uint64_t frame;
+	long kb = corrupted_kb();
+
+	fill(_metadata, self);
+	frame = pagemap_entry(0, ram) & PAGEMAP_FRAME;
+	ASSERT_EQ(0, madvise(ram, PAGE, MADV_SOFT_OFFLINE));
+	EXPECT_EQ(kb + 4, corrupted_kb());
+	EXPECT_NE(frame, pagemap_entry(0, ram) & PAGEMAP_FRAME);
+	EXPECT_EQ(VRAM, uv_in_vram(self->fd, self->mem, LEN));
+	/* In VRAM it has none: it comes home, to a good one in the end. */
+	ASSERT_EQ(0, madvise(self->mem, PAGE, MADV_SOFT_OFFLINE));
+	EXPECT_EQ(kb + 8, corrupted_kb());
+	EXPECT_EQ(VRAM - 1, uv_in_vram(self->fd, self->mem, LEN));
+	EXPECT_EQ(1, in_state(self->fd, self->mem, LEN, UFFDVRAM_STATE_POISON));
+	EXPECT_EQ(1, uv_to_vram(self->fd, self->mem, PAGE));
+	EXPECT_EQ(1, uv_to_vram(self->fd, ram, PAGE));
+	EXPECT_EQ(-1, check_pages(self->mem, MARKED * PAGE, 1));
 }
 
 static bool has_grown(void *kb)
@@ -115,13 +134,12 @@ TEST_F(poison, host_machine_check)
 	long kb = corrupted_kb();
 	char line[256];
 
-	if (access(CHECK_INTERVAL, F_OK))
-		SKIP(return, "this kernel knows no machine checks");
 	fill(_metadata, self);
 	monitor_begin();
 	snprintf(line, sizeof(line), "{\"execute\":\"human-monitor-command\",\"arguments\":"
 		 "{\"command-line\":\"mce 0 %d %s 0 0x%llx 0x8c\"}}\n", BANK, STATUS,
-		 frame_of(self->mem + BAD * PAGE) * PAGE);
+		 (unsigned long long)(pagemap_entry(0, self->mem + BAD * PAGE) &
+				      PAGEMAP_FRAME) * PAGE);
 	monitor(line, "return");
 	ASSERT_EQ(0, file_write(CHECK_INTERVAL, "1"));
 	EXPECT_TRUE(wait_until(has_grown, &kb, MONITOR_MS));

@@ -478,7 +478,7 @@ TEST_F(pool, two_detach_at_once)
 	ASSERT_EQ(LEN / PAGE, uv_to_vram(self->fd, self->mem, LEN));
 	uv_knob_set("delay_us", "200000");
 	ASSERT_EQ(0, pthread_create(&thread, NULL, detach_thread, &d));
-	EXPECT_TRUE(wait_until(pool_draining, &d.pool, 5000));
+	EXPECT_TRUE(wait_until(pool_draining, &d.pool, 60000));
 	ret = uv_detach(self->fd, d.pool, 0, NULL);
 	EXPECT_TRUE(ret == -EBUSY || ret == -ENODEV)
 		TH_LOG("the second one: %d", ret);
@@ -509,7 +509,7 @@ TEST_F(pool, detach_can_be_killed)
 	/* The child calls with our descriptor. */
 	uv_knob_set("delay_us", "100000");
 	c = child_start(detach_for_ever, &d);
-	EXPECT_TRUE(wait_until(pool_draining, &d.pool, 5000));
+	EXPECT_TRUE(wait_until(pool_draining, &d.pool, 60000));
 	child_kill(&c);
 	uv_knob_set("delay_us", "0");
 	/* What it began can be ended, by whoever still has the descriptor. */

@@ -136,15 +136,14 @@ static bool guest_reset_itself(void)
 /* Runs a script of the page; pages are counted from its beginning. */
 static int script_with_guest(FIXTURE_DATA(qemu) *self, const char *name)
 {
-	int ret, boots = 0;
+	unsigned int boots = 0;
+	int ret;
 
 	do {
-		if (boots)
-			fprintf(stderr, "# " GUEST_AGAIN "\n");
 		self->pages_in = uv_stat("pages_in") + uv_stat("pages_placed");
 		self->fault_pages = uv_stat("fault_pages");
 		ret = script(name);
-	} while (guest_reset_itself() && ++boots < GUEST_BOOTS);
+	} while (guest_reset_itself() && guest_again(&boots));
 	return ret;
 }
 
@@ -158,13 +157,23 @@ static void expect_right(struct __test_metadata *_metadata, FIXTURE_DATA(qemu) *
 	EXPECT_LT(1000, self->fault_pages);
 }
 
+/*
+ * What the module counted, and what was told. The library counts a page once that comes
+ * back, and moves again, between two calls that it makes since some looked pinned.
+ */
+static void expect_counted(struct __test_metadata *_metadata, uint64_t pages_in, uint64_t told)
+{
+	EXPECT_LE(told, pages_in);
+	EXPECT_GE(told / 100, pages_in - told);
+}
+
 /* uffdvramctl, outside */
 TEST_F_TIMEOUT(qemu, ctl, LIMIT_S)
 {
 	EXPECT_EQ(0, script_with_guest(self, "ctl"));
 	expect_right(_metadata, self);
 	EXPECT_EQ(2, self->out.moves);
-	EXPECT_EQ(self->pages_in, self->out.moved);
+	expect_counted(_metadata, self->pages_in, self->out.moved);
 	/* Nearly all: some pages are always in somebody's hands. */
 	EXPECT_LT(GUEST_PAGES * 9 / 10, self->out.most);
 }
@@ -174,7 +183,7 @@ TEST_F_TIMEOUT(qemu, manager, LIMIT_S)
 {
 	EXPECT_EQ(0, script_with_guest(self, "manager"));
 	expect_right(_metadata, self);
-	EXPECT_EQ(self->pages_in, self->out.program);
+	expect_counted(_metadata, self->pages_in, self->out.program);
 	EXPECT_LT(GUEST_PAGES / 8, self->out.program);
 }
 
@@ -184,7 +193,7 @@ TEST_F_TIMEOUT(qemu, node, LIMIT_S)
 	EXPECT_EQ(0, script_with_guest(self, "node"));
 	expect_right(_metadata, self);
 	EXPECT_EQ(2, self->out.moves);
-	EXPECT_EQ(self->pages_in, self->out.moved);
+	expect_counted(_metadata, self->pages_in, self->out.moved);
 	EXPECT_LT(GUEST_PAGES * 9 / 10, self->out.most);
 }
 

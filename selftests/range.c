@@ -98,7 +98,7 @@ TEST_F(range, holes)
 TEST_F(range, flags_of_later_releases)
 {
 	struct uffdvram_range_register arg = {
-		.size = sizeof(arg), .flags = UFFDVRAM_RANGE_EXCLUSIVE, .pool = self->pool,
+		.size = sizeof(arg), .flags = 1U << 3, .pool = self->pool,
 		.addr = (uintptr_t)self->mem, .len = LEN,
 	};
 

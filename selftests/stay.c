@@ -10,9 +10,6 @@
 #include <kselftest_harness.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/io_uring.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include "util_mm.h"
 #include "vram_fixture.h"
 
@@ -75,86 +72,22 @@ TEST_F(vram, pool_full_of_holes)
 	munmap(mem, 2 * HUGE);
 }
 
-/* vmsplice() puts references to the pages themselves into a pipe. */
-TEST_F(vram, pages_in_a_pipe)
-{
-	enum { AT = 20, PINNED = 3 };
-	char *mem = map_small(64 * PAGE), *out = map_small(PINNED * PAGE);
-	struct iovec iov = { mem + AT * PAGE, PINNED * PAGE };
-	struct uffdvram_migrate m;
-	int pipefd[2];
-
-	ASSERT_EQ(0, uv_register(self->fd, mem, 64 * PAGE, self->pool, NULL));
-	fill_pages(mem, 64 * PAGE, 2);
-	ASSERT_EQ(0, pipe(pipefd));
-	ASSERT_EQ(PINNED * PAGE, vmsplice(pipefd[1], &iov, 1, 0));
-	ASSERT_EQ(61, move_all(self->fd, mem, 64 * PAGE, 0, &m));
-	EXPECT_TRUE(sum_ok(mem, 64 * PAGE, &m));
-	expect_stayed(_metadata, &m, UFFDVRAM_STAY_PINNED, PINNED, mem + AT * PAGE);
-	EXPECT_EQ(0, uv_in_vram(self->fd, mem + AT * PAGE, PINNED * PAGE));
-
-	ASSERT_EQ(PINNED * PAGE, read(pipefd[0], out, PINNED * PAGE));
-	EXPECT_EQ(-1, check_pages_as(out, PINNED * PAGE, mem + AT * PAGE, 2));
-	EXPECT_EQ(64, move_all(self->fd, mem, 64 * PAGE, 0, &m));
-	expect_stayed(_metadata, &m, UFFDVRAM_STAY_PINNED, 0, NULL);
-	EXPECT_EQ(-1, check_pages(mem, 64 * PAGE, 2));
-	munmap(mem, 64 * PAGE);
-	munmap(out, PINNED * PAGE);
-	close(pipefd[0]);
-	close(pipefd[1]);
-}
-
-/* A fixed buffer of io_uring is a pin that lasts until it is given back. */
-TEST_F(vram, fixed_buffer)
-{
-	struct io_uring_params params = { 0 };
-	char *mem = map_small(64 * PAGE);
-	struct iovec iov = { mem + 8 * PAGE, 16 * PAGE };
-	struct uffdvram_migrate m;
-	int ring = syscall(SYS_io_uring_setup, 1, &params);
-
-	if (ring < 0)
-		SKIP(return, "no io_uring on this machine");
-	ASSERT_EQ(0, uv_register(self->fd, mem, 64 * PAGE, self->pool, NULL));
-	fill_pages(mem, 64 * PAGE, 3);
-	/* In VRAM at first: the pin has to bring them home. */
-	ASSERT_EQ(64, move_all(self->fd, mem, 64 * PAGE, 0, NULL));
-	ASSERT_EQ(0, syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1));
-	EXPECT_EQ(48, uv_in_vram(self->fd, mem, 64 * PAGE));
-	EXPECT_EQ(48, move_all(self->fd, mem, 64 * PAGE, 0, &m));
-	expect_stayed(_metadata, &m, UFFDVRAM_STAY_PINNED, 16, mem + 8 * PAGE);
-	ASSERT_EQ(0, syscall(SYS_io_uring_register, ring, IORING_UNREGISTER_BUFFERS, NULL, 0));
-	EXPECT_EQ(64, move_all(self->fd, mem, 64 * PAGE, 0, &m));
-	EXPECT_EQ(-1, check_pages(mem, 64 * PAGE, 3));
-	close(ring);
-	munmap(mem, 64 * PAGE);
-}
-
-static bool swapped_out(void *page)
-{
-	return (pagemap_entry(0, page) & (PAGEMAP_SWAPPED | PAGEMAP_PRESENT)) == PAGEMAP_SWAPPED;
-}
-
 /* Swapped pages are named so, or moved: both are right, other bytes are not. */
 TEST_F(vram, swapped_out)
 {
 	char *mem = map_small(64 * PAGE);
 	struct uffdvram_migrate m;
-	size_t i, out = 0;
 
 	if (!swap_on())
 		SKIP(return, "no zram on this machine");
 	ASSERT_EQ(0, uv_register(self->fd, mem, 64 * PAGE, self->pool, NULL));
 	fill_pages(mem, 64 * PAGE, 4);
-	ASSERT_EQ(0, madvise(mem + 10 * PAGE, 20 * PAGE, MADV_PAGEOUT));
-	for (i = 0; i < 64; i++)
-		out += swapped_out(mem + i * PAGE);
-	ASSERT_LT(0, out);
+	ASSERT_TRUE(swap_out(mem + 10 * PAGE, 20));
 	EXPECT_EQ(0, uv_in_vram(self->fd, mem, 64 * PAGE));
 	ASSERT_LE(0, move_all(self->fd, mem, 64 * PAGE, 0, &m));
 	EXPECT_TRUE(sum_ok(mem, 64 * PAGE, &m));
 	EXPECT_EQ(64, m.moved + m.already + m.stayed[UFFDVRAM_STAY_SWAPPED]);
-	EXPECT_LE(m.stayed[UFFDVRAM_STAY_SWAPPED], out);
+	EXPECT_LE(m.stayed[UFFDVRAM_STAY_SWAPPED], 20);
 	if (m.stayed[UFFDVRAM_STAY_SWAPPED])
 		EXPECT_EQ(ADDR(mem) + 10 * PAGE, m.first[UFFDVRAM_STAY_SWAPPED]);
 	/* Home again: a swapped page is no hole, its data is there. */
@@ -230,6 +163,36 @@ TEST_F(vram, copy_to_vram_fails)
 	EXPECT_EQ(0, uv_slots_in_use());
 	EXPECT_EQ(-1, check_pages(mem, 96 * PAGE, 6));
 	munmap(mem, 96 * PAGE);
+}
+
+/* Likewise where not all of the pages around it are copied. */
+TEST_F(vram, copy_fails_amid_others)
+{
+	char *mem = map_small(64 * PAGE);
+	struct uffdvram_migrate m;
+	int i;
+
+	ASSERT_EQ(0, uv_register(self->fd, mem, 64 * PAGE, self->pool, NULL));
+	for (i = 1; i < 64; i += 2)
+		fill_pages(mem + i * PAGE, PAGE, 6);
+	uv_knob_set("fail_to_vram", "%d", 3);
+	ASSERT_EQ(63, move_all(self->fd, mem, 64 * PAGE, 0, &m));
+	expect_stayed(_metadata, &m, UFFDVRAM_STAY_COPY_FAILED, 1, mem + 5 * PAGE);
+	ASSERT_EQ(64, move_all(self->fd, mem, 64 * PAGE, 0, NULL));
+	for (i = 0; i < 64; i += 2)
+		ASSERT_EQ(1, uv_to_ram(self->fd, mem + i * PAGE, PAGE));
+	uv_knob_set("fail_to_ram", "%d", 3);
+	ASSERT_EQ(0, uv_migrate(self->fd, mem, 64 * PAGE, UFFDVRAM_MIGRATE_TO_RAM, &m));
+	EXPECT_EQ(31, m.moved);
+	for (i = 0; i < 64; i++) {
+		struct sigbus bus = read_byte(mem + i * PAGE);
+
+		EXPECT_EQ(i == 5 ? SIGBUS : 0, bus.signo);
+		if (!bus.signo)
+			EXPECT_EQ(-1, i % 2 ? check_pages(mem + i * PAGE, PAGE, 6) :
+					      not_zero(mem + i * PAGE, PAGE));
+	}
+	munmap(mem, 64 * PAGE);
 }
 
 /* A failed copy out of VRAM loses that page, loudly, and no other. */
@@ -336,34 +299,6 @@ TEST_F(vram, failed_copies_leave_no_page_behind)
 	after = unused_kib();
 	ASSERT_LT(0, before);
 	EXPECT_GT(MOST_KIB, before - after) TH_LOG("%lld KiB are missing", before - after);
-}
-
-static bool was_refused(void *before)
-{
-	return uv_stat("collapses_refused") > *(uint64_t *)before;
-}
-
-/* It takes swapped pages home to make a huge page, but none from VRAM. */
-TEST_F(vram, khugepaged)
-{
-	char *mem = map_huge(HUGE);
-	uint64_t before = uv_stat("collapses_refused"), faults = uv_stat("faults");
-
-	ASSERT_EQ(0, madvise(mem, HUGE, MADV_NOHUGEPAGE));
-	fill_pages(mem, HUGE, 1);
-	ASSERT_EQ(0, uv_register(self->fd, mem, HUGE, self->pool, NULL));
-	ASSERT_EQ(8, move_all(self->fd, mem + 64 * PAGE, 8 * PAGE, 0, NULL));
-	if (!khugepaged_on())
-		SKIP(return, "no huge pages in this kernel");
-	ASSERT_EQ(0, madvise(mem, HUGE, MADV_HUGEPAGE));
-	ASSERT_TRUE(wait_until(was_refused, &before, 60000));
-	before = uv_stat("collapses_refused");
-	ASSERT_TRUE(wait_until(was_refused, &before, 60000));
-	khugepaged_off();
-	EXPECT_EQ(8, uv_in_vram(self->fd, mem, HUGE));
-	EXPECT_EQ(faults, uv_stat("faults"));
-	EXPECT_EQ(-1, check_pages(mem, HUGE, 1));
-	munmap(mem, HUGE);
 }
 
 TEST_HARNESS_MAIN

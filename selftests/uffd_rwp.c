@@ -251,4 +251,22 @@ TEST_F(rwp, copy)
 	munmap(buf, LEN);
 }
 
+static int meets_poison(int sock, void *mem)
+{
+	(void)sock;
+	return read_byte(mem).signo != SIGBUS;
+}
+
+/* The zero page, protected, in memory that no page was ever written in. */
+TEST_F(rwp, poison_for_the_zero_page)
+{
+	ASSERT_EQ(0, read_byte(self->mem).value);
+	ASSERT_EQ(0, protect(self->uffd, self->mem, PAGE, true));
+	ASSERT_EQ(0, uv_poison(self->fd, UFFDVRAM_POISON_REPLACE, self->mem, PAGE, NULL));
+	expect_no_event(_metadata, self->uffd);
+	EXPECT_EQ(SIGBUS, read_byte(self->mem).signo);
+	/* A child has the mark, too. */
+	EXPECT_EQ(0, run_child(meets_poison, self->mem));
+}
+
 TEST_HARNESS_MAIN

@@ -300,7 +300,7 @@ TEST_F(vram, precopy)
 			     UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	char *mem = map_small(LEN), *copy = map_small(LEN);
-	bool stop = false;
+	bool stop = false, last = false;
 	struct stream s = { .mem = mem, .stop = &stop };
 	uint64_t pages = 0;
 	pthread_t thread;
@@ -314,8 +314,10 @@ TEST_F(vram, precopy)
 	memcpy(copy, mem, LEN);
 	ASSERT_EQ(0, uffd_wp(uffd, mem, LEN, true));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, write_stream, &s));
-	for (round = 0; round <= ROUNDS; round++) {
-		if (round == ROUNDS) {		/* the downtime: the last round */
+	/* Who writes may be slow: until pages have been copied again. */
+	for (round = 0; !last; round++) {
+		last = round >= ROUNDS && (pages > PAGES || round >= 100 * ROUNDS);
+		if (last) {			/* the downtime: the last round */
 			__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 			pthread_join(thread, NULL);
 		}

@@ -105,6 +105,49 @@ TEST_F(unplug, silent_then_removed)
 	EXPECT_TRUE(pool_ended(&self->pool));
 }
 
+/* What lives in another function stays there. */
+TEST_F(unplug, only_the_one)
+{
+	struct uffdvram_pool_attach arg = {
+		.size = sizeof(arg), .backend = UFFDVRAM_BACKEND_PCI, .addr = MIB(64),
+		.bytes = POOL, .pci_sbdf = 0x11 << 3, .pci_bar = VRAM_BAR,
+	};
+	char *mem = map_small(LEN);
+
+	ASSERT_EQ(0, uv_ioctl(self->fd, UFFDVRAM_POOL_ATTACH, &arg));
+	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, arg.pool, NULL));
+	fill_pages(mem, LEN, 2);
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, mem, LEN));
+	unplug(_metadata);
+	EXPECT_EQ(0, uv_in_vram(self->fd, self->mem, LEN));
+	EXPECT_EQ(PAGES, uv_in_vram(self->fd, mem, LEN));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	EXPECT_EQ(-1, check_pages(mem, LEN, 2));
+	EXPECT_EQ(0, uv_detach(self->fd, arg.pool, 0, NULL));
+	munmap(mem, LEN);
+}
+
+/* A lease holds up the removal, but not for ever; its pool ends with it. */
+TEST_F(unplug, leased)
+{
+	struct uffdvram_slot_run vec[PAGES];
+	struct uffdvram_access_begin b;
+	uint64_t since = now_ms();
+
+	ASSERT_EQ(0, uv_access_begin(self->fd, UFFDVRAM_ACCESS_WRITE, self->mem, LEN, vec, PAGES,
+				     &b));
+	ASSERT_EQ(LEN, b.done);
+	unplug(_metadata);
+	EXPECT_LE(10000, now_ms() - since);
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	EXPECT_EQ(PAGES, uv_slots_in_use());
+	EXPECT_EQ(-ESTALE, uv_access_end(self->fd, b.lease, 0, NULL, 0, NULL));
+	EXPECT_TRUE(uv_wait_slots(0));
+	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
+	ASSERT_EQ(0, file_write("/sys/bus/pci/rescan", "1"));
+	EXPECT_TRUE(wait_until(attaches, self, 10000));
+}
+
 static bool none_in_vram(void *arg)
 {
 	FIXTURE_DATA(unplug) *self = arg;

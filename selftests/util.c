@@ -76,10 +76,12 @@ int uv_detach(int fd, uint32_t pool, uint32_t flags, uint64_t *left)
 	return ret;
 }
 
-int uv_register(int fd, const void *addr, size_t len, uint32_t pool, uint32_t *range)
+int uv_register_flags(int fd, const void *addr, size_t len, uint32_t pool, uint32_t flags,
+		      uint32_t *range)
 {
 	struct uffdvram_range_register arg = {
 		.size = sizeof(arg),
+		.flags = flags,
 		.pool = pool,
 		.addr = (uintptr_t)addr,
 		.len = len,
@@ -89,6 +91,11 @@ int uv_register(int fd, const void *addr, size_t len, uint32_t pool, uint32_t *r
 	if (range)
 		*range = arg.range;
 	return ret;
+}
+
+int uv_register(int fd, const void *addr, size_t len, uint32_t pool, uint32_t *range)
+{
+	return uv_register_flags(fd, addr, len, pool, 0, range);
 }
 
 int uv_unregister(int fd, uint32_t range)
@@ -128,18 +135,57 @@ int uv_query(int fd, const void *addr, size_t len, struct uffdvram_query *out)
 	return uv_query_vec(fd, q, NULL, 0);
 }
 
+/* Pages in VRAM are of memory like any other: no VM_SPECIAL. Ends the process if not. */
+static void check_vma(const void *addr)
+{
+	static const char *const special[] = { " io ", " pf ", " mm ", " de " };
+	unsigned long start, end;
+	char line[512];
+	bool here = false;
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	if (!f)
+		give_up("/proc/self/smaps");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = (uintptr_t)addr >= start && (uintptr_t)addr < end;
+		if (!here || strncmp(line, "VmFlags:", 8))
+			continue;
+		for (size_t i = 0; i < sizeof(special) / sizeof(*special); i++) {
+			errno = EPROTO;
+			if (strstr(line, special[i]))
+				give_up(line);
+		}
+	}
+	fclose(f);
+}
+
 long uv_in_vram(int fd, const void *addr, size_t len)
 {
+	static bool checked;
 	struct uffdvram_query q;
 	int ret = uv_query(fd, addr, len, &q);
 
+	if (!ret && q.count[UFFDVRAM_STATE_VRAM] && !checked)
+		check_vma(addr);
+	checked |= !ret && q.count[UFFDVRAM_STATE_VRAM];
 	return ret ? ret : (long)q.count[UFFDVRAM_STATE_VRAM];
 }
 
 void lru_drain(void)
 {
-	/* Bit 0 drains first of all; there is no cache to drop. Bit 2: no log line. */
-	file_write("/proc/sys/vm/drop_caches", "5");
+	/* 4: no log lines from here on. 1 drains first of all; there is no cache to drop. */
+	static const char *const steps[] = { "4", "1" };
+	int ret;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		ret = file_write("/proc/sys/vm/drop_caches", steps[i]);
+		/* Who is not root waits for somebody else to do it. */
+		if (ret && ret != -EACCES) {
+			errno = -ret;
+			give_up("/proc/sys/vm/drop_caches");
+		}
+	}
 }
 
 /*
@@ -156,6 +202,9 @@ long move_all(int fd, const void *addr, size_t len, uint32_t flags,
 		ret = uv_migrate(fd, addr, len, flags, &m);
 		if (out)
 			*out = m;
+		/* io_uring interrupts who used it, to do what it put off. */
+		if (ret == -EINTR)
+			continue;
 		if (ret)
 			return ret;
 		if (!m.stayed[UFFDVRAM_STAY_PINNED] && !m.stayed[UFFDVRAM_STAY_BUSY])
@@ -229,6 +278,65 @@ int uv_poison_list(int fd, struct uffdvram_poison_list *q, struct uffdvram_regio
 	return uv_ioctl(fd, UFFDVRAM_POISON_LIST, q);
 }
 
+int uv_access_begin(int fd, uint32_t flags, const void *addr, size_t len,
+		    struct uffdvram_slot_run *vec, size_t vec_len,
+		    struct uffdvram_access_begin *out)
+{
+	struct uffdvram_access_begin arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.addr = (uintptr_t)addr,
+		.len = len,
+		.vec = (uintptr_t)vec,
+		.vec_len = vec_len,
+		.used = ~0ULL,
+		.done = ~0ULL,
+		.lease = ~0ULL,
+	};
+	int ret = uv_ioctl(fd, UFFDVRAM_ACCESS_BEGIN, &arg);
+
+	if (out)
+		*out = arg;
+	return ret;
+}
+
+int uv_access_end(int fd, uint64_t lease, uint32_t flags, const uint64_t *bitmap,
+		  uint64_t nbits, uint64_t *revoked)
+{
+	struct uffdvram_access_end arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.lease = lease,
+		.bitmap = (uintptr_t)bitmap,
+		.nbits = nbits,
+		.revoked = ~0ULL,
+	};
+	int ret = uv_ioctl(fd, UFFDVRAM_ACCESS_END, &arg);
+
+	if (revoked)
+		*revoked = arg.revoked;
+	return ret;
+}
+
+int uv_convert(int fd, uint32_t flags, const void *addr, size_t len, uint32_t timeout_ms,
+	       struct uffdvram_convert *out)
+{
+	struct uffdvram_convert arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.addr = (uintptr_t)addr,
+		.len = len,
+		.bad_addr = ~0ULL,
+		.timeout_ms = timeout_ms,
+		.cause = ~0U,
+	};
+	int ret = uv_ioctl(fd, UFFDVRAM_CONVERT, &arg);
+
+	if (out)
+		*out = arg;
+	return ret;
+}
+
 uint64_t uv_stayed(const struct uffdvram_migrate *m)
 {
 	uint64_t sum = 0;
@@ -278,7 +386,7 @@ static bool slots_are(void *arg)
 
 bool uv_wait_slots(uint64_t in_use)
 {
-	return wait_until(slots_are, &in_use, 15000);
+	return wait_until(slots_are, &in_use, 60000);
 }
 
 int file_write(const char *path, const char *text)

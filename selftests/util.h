@@ -52,6 +52,9 @@ int uv_detach(int fd, uint32_t pool, uint32_t flags, uint64_t *left);
 
 /* Ranges. @range may be NULL. */
 int uv_register(int fd, const void *addr, size_t len, uint32_t pool, uint32_t *range);
+/* The same, with UFFDVRAM_RANGE_*; linear: at the beginning of the pool. */
+int uv_register_flags(int fd, const void *addr, size_t len, uint32_t pool, uint32_t flags,
+		      uint32_t *range);
 int uv_unregister(int fd, uint32_t range);
 
 /* Pages. @out may be NULL; it is filled in whatever is returned. */
@@ -89,6 +92,20 @@ int uv_poison(int fd, uint32_t flags, const void *addr, size_t len,
 /** uv_poison_list - POISON_LIST; @q->addr and @q->len are the caller's */
 int uv_poison_list(int fd, struct uffdvram_poison_list *q, struct uffdvram_region *vec,
 		   size_t vec_len);
+/**
+ * uv_access_begin - ACCESS_BEGIN; @out, filled in whatever is returned, may be NULL
+ *
+ * Pages that LRU batches hold end a lease early: bring them in with move_all() first.
+ */
+int uv_access_begin(int fd, uint32_t flags, const void *addr, size_t len,
+		    struct uffdvram_slot_run *vec, size_t vec_len,
+		    struct uffdvram_access_begin *out);
+/** uv_access_end - ACCESS_END; @revoked may be NULL */
+int uv_access_end(int fd, uint64_t lease, uint32_t flags, const uint64_t *bitmap,
+		  uint64_t nbits, uint64_t *revoked);
+/** uv_convert - CONVERT; @out, filled in whatever is returned, may be NULL */
+int uv_convert(int fd, uint32_t flags, const void *addr, size_t len, uint32_t timeout_ms,
+	       struct uffdvram_convert *out);
 /** uv_stayed - pages that stayed, for all causes together */
 uint64_t uv_stayed(const struct uffdvram_migrate *m);
 
@@ -134,6 +151,7 @@ uint64_t pagemap_entry(pid_t pid, const void *addr);
 #define PAGEMAP_UFFD_WP		(1ULL << 57)
 #define PAGEMAP_EXCLUSIVE	(1ULL << 56)
 #define PAGEMAP_SOFT_DIRTY	(1ULL << 55)
+#define PAGEMAP_FRAME		((1ULL << 55) - 1)
 
 /**
  * struct sigbus - what touching an address led to

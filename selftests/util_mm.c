@@ -277,6 +277,30 @@ void swap_off(void)
 	swap_nr = -1;
 }
 
+size_t swapped(const void *mem, size_t pages)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < pages; i++)
+		n += !!(pagemap_entry(0, (const char *)mem + i * PAGE) & PAGEMAP_SWAPPED);
+	return n;
+}
+
+bool swap_out(void *mem, size_t pages)
+{
+	uint64_t end = now_ms() + 60000;
+
+	do {
+		lru_drain();
+		if (madvise(mem, pages * PAGE, MADV_PAGEOUT))
+			return false;
+		if (swapped(mem, pages) == pages)
+			return true;
+		sleep_ms(10);
+	} while (now_ms() < end);
+	return false;
+}
+
 #define KSM	"/sys/kernel/mm/ksm/"
 
 bool ksm_on(void)
@@ -382,6 +406,15 @@ bool huge_in_vram(int fd)
 	if (uv_info(fd, &info))
 		give_up("INFO");
 	return info.page_sizes & HUGE;
+}
+
+bool uv_scan_wp(int fd)
+{
+	struct uffdvram_info info;
+
+	if (uv_info(fd, &info))
+		give_up("INFO");
+	return info.features & UFFDVRAM_FEATURE_SCAN_WP;
 }
 
 long huge_pages(int fd, const void *addr, size_t len)

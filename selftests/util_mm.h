@@ -95,6 +95,8 @@ long long pool_value(uint32_t pool, const char *word);
 
 /** huge_in_vram - can entries of 2 MiB live in VRAM on this kernel? */
 bool huge_in_vram(int fd);
+/** uv_scan_wp - may PAGEMAP_SCAN protect what may be in VRAM, on this kernel? */
+bool uv_scan_wp(int fd);
 /** map_filled - map_huge, filled; ends the process where that gives no huge pages */
 char *map_filled(int fd, size_t len, uint64_t seed);
 /** huge_pages - how many of these pages are mapped by entries of 2 MiB; -errno */
@@ -121,6 +123,16 @@ void zram_path(int nr, char *path, size_t len);
  */
 bool swap_on(void);
 void swap_off(void);
+
+/** swapped - how many of these pages are swapped out */
+size_t swapped(const void *mem, size_t pages);
+
+/**
+ * swap_out - all these pages; tries for a minute; false: some stay
+ *
+ * A page in another CPU's LRU batch cannot be swapped out just then.
+ */
+bool swap_out(void *mem, size_t pages);
 
 /** khugepaged_on - have it scan without a pause; false: there is none */
 bool khugepaged_on(void);

@@ -49,16 +49,36 @@ void vcpu_free(struct vcpu *v)
 			close(fds[i]);
 }
 
-int vcpu_memory(struct vcpu *v, unsigned long at, void *mem, size_t len)
+static int vcpu_slot(struct vcpu *v, unsigned long at, void *mem, size_t len, uint32_t flags)
 {
 	struct kvm_userspace_memory_region slot = {
 		.slot = v->slots++,
+		.flags = flags,
 		.guest_phys_addr = at,
 		.memory_size = len,
 		.userspace_addr = (uintptr_t)mem,
 	};
 
-	return uv_ioctl(v->vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	return uv_ioctl(v->vm, KVM_SET_USER_MEMORY_REGION, &slot) ?: (int)slot.slot;
+}
+
+int vcpu_memory(struct vcpu *v, unsigned long at, void *mem, size_t len)
+{
+	int ret = vcpu_slot(v, at, mem, len, 0);
+
+	return ret < 0 ? ret : 0;
+}
+
+int vcpu_memory_logged(struct vcpu *v, unsigned long at, void *mem, size_t len)
+{
+	return vcpu_slot(v, at, mem, len, KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+int vcpu_dirty_log(struct vcpu *v, int slot, uint64_t *bits)
+{
+	struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = bits };
+
+	return uv_ioctl(v->vm, KVM_GET_DIRTY_LOG, &log);
 }
 
 int vcpu_start(struct vcpu *v, struct kvm_regs *regs)

@@ -8,6 +8,7 @@
 
 #include <linux/kvm.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct vcpu {
 	int kvm, vm, fd;
@@ -20,6 +21,10 @@ struct vcpu {
 int vcpu_new(struct vcpu *v);
 /** vcpu_memory - memory of the caller's, at this guest address */
 int vcpu_memory(struct vcpu *v, unsigned long at, void *mem, size_t len);
+/** vcpu_memory_logged - the same, and KVM keeps a log of what is written; its slot, or -errno */
+int vcpu_memory_logged(struct vcpu *v, unsigned long at, void *mem, size_t len);
+/** vcpu_dirty_log - what was written since it was last asked, a bit for each page; or -errno */
+int vcpu_dirty_log(struct vcpu *v, int slot, uint64_t *bits);
 /** vcpu_start - it will begin at regs->rip */
 int vcpu_start(struct vcpu *v, struct kvm_regs *regs);
 void vcpu_free(struct vcpu *v);

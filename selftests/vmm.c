@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include "util.h"
+#include "util_mm.h"
 #include "vmm_guest.h"
 
 #define VMM		"/files/vramvmm"
@@ -133,30 +133,28 @@ static int vmm_end(struct vmm *v)
 
 static int vmm_run(struct vmm *v, char *const argv[])
 {
-	int ret, boots = 0;
+	unsigned int boots = 0;
+	int ret;
 
-	do {
-		if (boots)
-			fprintf(stderr, "# " GUEST_AGAIN "\n");
+	do
 		ret = vmm_start(v, argv) ?: vmm_end(v);
-	} while (ret == VRAMVMM_CRASHED && ++boots < GUEST_BOOTS);
+	while (ret == VRAMVMM_CRASHED && guest_again(&boots));
 	return ret;
 }
 
 /* Until the guest has gone over its data once. */
 static bool vmm_run_to_pass(struct vmm *v, char *const argv[])
 {
-	for (int boots = 0; boots < GUEST_BOOTS; boots++) {
+	unsigned int boots = 0;
+
+	do {
 		if (vmm_start(v, argv))
 			return false;
 		while (!v->guest.passes && vmm_line(v))
 			;
 		if (v->guest.passes)
 			return true;
-		if (vmm_end(v) != VRAMVMM_CRASHED)
-			return false;
-		fprintf(stderr, "# " GUEST_AGAIN "\n");
-	}
+	} while (vmm_end(v) == VRAMVMM_CRASHED && guest_again(&boots));
 	return false;
 }
 
@@ -170,6 +168,12 @@ static int save_image(const char *passes)
 	snprintf(append, sizeof(append), GUEST_APPEND "%s", passes);
 	return vmm_run(&v, ARGV("--kernel", KERNEL, "--initrd", INITRD, "--mem", "128",
 				"--append", append, "--save-image", IMAGE));
+}
+
+/* Guests that boot take minutes with sanitizers: one such kernel is enough. */
+static bool left_out(void)
+{
+	return too_slow() && kernel_is("6.12");
 }
 
 FIXTURE(vmm)
@@ -211,17 +215,31 @@ static void expect_healthy(struct __test_metadata *_metadata, const struct vmm *
 	EXPECT_EQ(s->moved, s->back + s->vram);
 }
 
+/*
+ * The module counted the same; but a page that came back between two calls that the library
+ * makes for one of ours, since some looked pinned, moved twice then, which it counts once.
+ */
+static void expect_same_counts(struct __test_metadata *_metadata, const struct vmm *v)
+{
+	uint64_t in = uv_stat("pages_in") - v->pages_in;
+	uint64_t back = uv_stat("fault_pages") - v->fault_pages;
+
+	EXPECT_LE(v->said.moved, in);
+	EXPECT_EQ(in - v->said.moved, back - v->said.back);
+	EXPECT_GE(v->said.moved / 100, in - v->said.moved);
+}
+
 /* Nothing is in RAM at first, and half of what comes goes to VRAM. */
 TEST_F_TIMEOUT(vmm, own_pool, 1100)
 {
 	struct vmm v;
 
+	if (left_out())
+		SKIP(return, "takes minutes with sanitizers");
 	EXPECT_EQ(0, vmm_run(&v, ARGV("--kernel", KERNEL, "--initrd", INITRD, "--mem", "128",
 				      "--vram", "15", "--append", GUEST_APPEND "2")));
 	expect_healthy(_metadata, &v, 2);
-	/* The module counted the same. */
-	EXPECT_EQ(v.said.moved, uv_stat("pages_in") - v.pages_in);
-	EXPECT_EQ(v.said.back, uv_stat("fault_pages") - v.fault_pages);
+	expect_same_counts(_metadata, &v);
 }
 
 /* A saved image, and a pool that others may use too. */
@@ -232,6 +250,8 @@ TEST_F_TIMEOUT(vmm, saved_image_shared_pool, 1100)
 	struct vmm v;
 	int fd = uv_open();
 
+	if (left_out())
+		SKIP(return, "takes minutes with sanitizers");
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, save_image("2"));
 	ASSERT_EQ(0, uv_attach(fd, MEM, UFFDVRAM_POOL_SHARED, &pool));
@@ -250,6 +270,8 @@ TEST_F_TIMEOUT(vmm, lost_page, 1100)
 {
 	struct vmm v;
 
+	if (left_out())
+		SKIP(return, "takes minutes with sanitizers");
 	ASSERT_TRUE(vmm_run_to_pass(&v, ARGV("--kernel", KERNEL, "--initrd", INITRD,
 					     "--mem", "128", "--lost", "stop",
 					     "--append", GUEST_APPEND MANY_PASSES)));
@@ -274,6 +296,8 @@ TEST_F_TIMEOUT(vmm, image_ends, 1100)
 	struct vmm v;
 	uint64_t cut;
 
+	if (left_out())
+		SKIP(return, "takes minutes with sanitizers");
 	ASSERT_EQ(0, stat(INITRD, &initrd));
 	cut = (MEM - initrd.st_size) / PAGE * PAGE;
 	ASSERT_EQ(0, save_image("2"));

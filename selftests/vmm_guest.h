@@ -19,12 +19,12 @@
 /*
  * A guest in an emulated machine resets itself now and then (about one boot in a hundred,
  * on a busy host): KVM injects an interrupt, and that ends in a triple fault. So it does
- * under stock QEMU, when none of its pages has ever been in VRAM. Whoever boots one says
- * so, and tries again, up to GUEST_BOOTS times in all.
+ * under stock QEMU, when none of its pages has ever been in VRAM.
  */
-#define GUEST_BOOTS		3
-#define GUEST_AGAIN		"the guest reset itself: once more"
 #define VRAMVMM_CRASHED		3	/* the status that vramvmm exits with then */
+
+/** guest_again - whether to boot a guest that reset itself once more; if so, says it */
+bool guest_again(unsigned int *boots);
 
 /**
  * struct guest_said - its lines up to now

@@ -35,6 +35,7 @@ void vm_start(struct vm *vm, char *const argv[])
 		demo_fail(DEMO_FAILED, "pipe: %m");
 	vm->argv = argv;
 	vm->boots++;
+	vm->len = 0;
 	vm->pid = fork();
 	if (vm->pid < 0)
 		demo_fail(DEMO_FAILED, "fork: %m");

@@ -10,6 +10,9 @@
 #include "../../lib/ctl/cmd.h"
 
 static struct feed files;
+/* How often nobody waits. */
+#define SLEEPS	8
+static unsigned int sleeps;
 
 FILE *__real_fopen(const char *path, const char *mode);
 FILE *__wrap_fopen(const char *path, const char *mode);
@@ -40,7 +43,10 @@ int __wrap_nanosleep(const struct timespec *how_long, struct timespec *left)
 {
 	(void)left;
 	must(how_long->tv_sec >= 0 && how_long->tv_nsec < 1000000000);
-	return 0;
+	if (sleeps++ < SLEEPS)
+		return 0;
+	errno = EINVAL;
+	return -1;
 }
 
 /* "OPTIONS COMMANDS \0 FILES"; what the module answers, the files' bytes say, too. */
@@ -63,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		files.at++, files.left--;
 	answers = files;
 	stdin = in;
+	sleeps = 0;
 	ret = cmd_batch(&s, 2, batch);
 	must(ret == CTL_OK || ret == CTL_FAILED || ret == CTL_USAGE);
 	session_end(&s);

@@ -128,7 +128,8 @@ static int look(const void *record, size_t size)
 static int look_pool(const struct uffdvram_admin_pool *p, void *data)
 {
 	(void)data;
-	must(strlen(p->backend) < 64);
+	/* No answer of raw bytes is longer. */
+	must(strlen(p->backend) + strlen(p->about) < 2 * UINT8_MAX);
 	return look(p, sizeof(*p));
 }
 

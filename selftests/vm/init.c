@@ -3,9 +3,9 @@
  * init.c: PID 1 of the test VM.
  *
  * It mounts what tests need, loads the modules, runs the job (/job/cmd, or the
- * tests of /job/tests), unloads our module, scans the kernel's log and
- * kmemleak, runs what the job wants afterwards (/job/after), and only then says
- * its verdict and powers off.
+ * tests of /job/tests; none may leave a pool behind), unloads our module, scans
+ * the kernel's log and kmemleak, runs what the job wants afterwards (/job/after),
+ * and only then says its verdict and powers off.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -171,6 +171,7 @@ static bool run_tests(FILE *list)
 		snprintf(path, sizeof(path), "/tests/%s", name);
 		stream("@begin %s", name);
 		kmsg("uffdvram-vm: test %s", name);
+		pools_before();
 		run_program(argv, limit_s, &res);
 		report(name, &res);
 		if (res.stuck)
@@ -178,7 +179,9 @@ static bool run_tests(FILE *list)
 		/* What it started must not be in the way of the next ones. */
 		if (res.timed_out)
 			kill(-1, SIGKILL);
+		pools_after(name);
 	}
+	pools_verdict();
 	return true;
 }
 

@@ -41,6 +41,11 @@ void module_load_all(const char *dir);
 bool module_load_ours(void);
 bool module_unload_ours(void);
 
+/* pools.c: what a test left behind, and in the end its verdict line. */
+void pools_before(void);
+void pools_after(char *test);
+void pools_verdict(void);
+
 /* scan.c: each prints its verdict lines. */
 void scan_log_open(void);
 void scan_log(void);
