@@ -320,8 +320,8 @@ TEST_F(fail, discarded)
 		SKIP(return, "the kernel's injection is for the task that asks");
 	exclusive_begin(_metadata, self);
 	sweep(_metadata, self, "worker alloc", run_discarded, after_discarded);
-	/* The books of who looks, and a table for the marks. */
-	EXPECT_EQ(2, self->failures);
+	/* The books of who looks, and a table for the marks. Who looks twice has more. */
+	EXPECT_LE(2, self->failures);
 	EXPECT_EQ(0, uv_unregister(self->fd, self->range2));
 }
 
