@@ -42,11 +42,15 @@ static void step_guest(data *self, size_t first, size_t n)
 		give_up("the guest");
 }
 
-/* What stays in VRAM is not protected then: it is reported once more when it leaves. */
+/*
+ * What stays in VRAM is not protected then, where nobody waits for writes: it is reported
+ * once more when it leaves.
+ */
 static void device_wrote(data *self, size_t first, size_t n)
 {
 	set_bits(self->want, first, n);
-	set_bits(self->device, first, n);
+	if (self->async)
+		set_bits(self->device, first, n);
 }
 
 /* COPY writes what is not protected where it is, as a device does. */
@@ -54,7 +58,7 @@ static void copy_wrote(data *self, size_t first, size_t n)
 {
 	set_bits(self->want, first, n);
 	for (size_t i = first; i < first + n; i++)
-		if (bit(self->maybe, i))
+		if (self->async && bit(self->maybe, i))
 			set_bits(self->device, i, 1);
 }
 

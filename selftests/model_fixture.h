@@ -7,7 +7,10 @@
 #define UFFDVRAM_SELFTESTS_MODEL_FIXTURE_H
 
 #include <errno.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <uffdvram/uffdvram.h>
@@ -47,13 +50,16 @@ FIXTURE(model)
 	char *mem;
 	uint64_t rnd, limit;
 	bool swap, huge;
+	bool async;		/* writes go through unannounced; else @monitor lets them */
+	pthread_t monitor;
+	bool monitor_stop;
 	bool vcpu;		/* there is KVM */
 	struct touch guest;
 	struct model_lease leases[LEASES];
 	uint64_t got[WORDS], want[WORDS], maybe[WORDS], device[WORDS];
 	/* What there was. */
 	uint64_t writes, harvests, reported, excused, left, scanned;
-	uint64_t guest_writes, leased, revoked, remapped;
+	uint64_t guest_writes, leased, revoked, remapped, let;
 	/* Of the threads. */
 	bool stop;
 	pthread_barrier_t round;
@@ -68,8 +74,32 @@ FIXTURE_VARIANT(model)
 
 FIXTURE_VARIANT_ADD(model, async) { .how = UFFDVRAM_ARM_WP_ASYNC };
 FIXTURE_VARIANT_ADD(model, async_huge) { .how = UFFDVRAM_ARM_WP_ASYNC, .huge = true };
+FIXTURE_VARIANT_ADD(model, sync) { .how = UFFDVRAM_ARM_WP };
+FIXTURE_VARIANT_ADD(model, sync_huge) { .how = UFFDVRAM_ARM_WP, .huge = true };
 
 typedef FIXTURE_DATA(model) data;
+
+/* Lets writers go on, as a monitor does. */
+static void *let_write(void *arg)
+{
+	data *self = arg;
+	int uffd = uffdvram_range_uffd(self->range);
+	struct uffdio_writeprotect wp = { .range.len = PAGE };
+	struct uffd_msg msg;
+
+	while (!__atomic_load_n(&self->monitor_stop, __ATOMIC_ACQUIRE)) {
+		if (!uffd_wait(uffd, &msg, 50))
+			continue;
+		wp.range.start = msg.arg.pagefault.address & ~(PAGE - 1);
+		while (ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) && errno == EAGAIN)
+			;
+		/* Also where it is not armed any more, and he would wait forever. */
+		if (ioctl(uffd, UFFDIO_WAKE, &wp.range))
+			give_up("UFFDIO_WAKE");
+		self->let++;
+	}
+	return NULL;
+}
 
 FIXTURE_SETUP(model)
 {
@@ -100,6 +130,12 @@ FIXTURE_SETUP(model)
 	ASSERT_EQ(0, uffdvram_pool_wrap(&opts.pool, self->ctx, self->pool));
 	ASSERT_EQ(0, uffdvram_range_register(&self->range, self->ctx, ADDR(self->mem), LEN, &opts));
 	ASSERT_EQ(0, uffdvram_range_arm(self->range, &arm));
+	self->async = variant->how == UFFDVRAM_ARM_WP_ASYNC;
+	if (!self->async) {
+		ASSERT_EQ(0, pthread_create(&self->monitor, NULL, let_write, self));
+		/* Two threads take turns for each. */
+		self->limit /= 3;
+	}
 }
 
 FIXTURE_TEARDOWN(model)
@@ -108,6 +144,11 @@ FIXTURE_TEARDOWN(model)
 	EXPECT_EQ(0, file_write(WAIT_MS, "1000"));
 	if (self->vcpu)
 		touch_free(&self->guest);
+	if (!self->async) {
+		__atomic_store_n(&self->monitor_stop, true, __ATOMIC_RELEASE);
+		pthread_join(self->monitor, NULL);
+		EXPECT_LT(0, self->let);
+	}
 	uffdvram_close(self->ctx);
 	munmap(self->mem, LEN);
 	if (self->swap)
@@ -171,11 +212,17 @@ static inline void remap_onto(data *self, char *at, size_t len)
 static inline void lease_begin(data *self, struct model_lease *l, size_t first, size_t n)
 {
 	struct uffdvram_access_begin b;
-	int ret = uv_access_begin(self->fd, UFFDVRAM_ACCESS_WRITE | UFFDVRAM_ACCESS_WP_ASYNC,
-				  self->mem + first * PAGE,
-				  (n > LEASE_PAGES ? LEASE_PAGES : n) * PAGE, l->vec, LEASE_PAGES,
-				  &b);
+	uint32_t flags = UFFDVRAM_ACCESS_WRITE;
+	int ret;
 
+	if (self->async)
+		flags |= UFFDVRAM_ACCESS_WP_ASYNC;
+	n = n > LEASE_PAGES ? LEASE_PAGES : n;
+	ret = uv_access_begin(self->fd, flags, self->mem + first * PAGE, n * PAGE, l->vec,
+			      LEASE_PAGES, &b);
+	/* Whoever let the device write, knows no more. */
+	if (!self->async)
+		set_bits(self->maybe, first, n);
 	/* Pinned by who swaps, or leased. */
 	if (ret == -EBUSY)
 		return;
