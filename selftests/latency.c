@@ -267,7 +267,7 @@ TEST_F(vram, steps)
 	began = now_ns() - began;
 	expect_grown([IN] = 3);
 	EXPECT_LE(grown[IN].ns, a_bit_more(began));
-	EXPECT_GE(grown[IN].ns, began / 20);
+	EXPECT_GE(grown[IN].ns, began / 100);
 
 	ASSERT_EQ(len / PAGE, uv_to_vram(self->fd, mem, len));
 	look();
@@ -286,7 +286,7 @@ TEST_F(vram, steps)
 	began = now_ns() - began;
 	expect_grown([OUT] = 3);
 	EXPECT_LE(grown[OUT].ns, a_bit_more(began));
-	EXPECT_GE(grown[OUT].ns, began / 20);
+	EXPECT_GE(grown[OUT].ns, began / 100);
 	munmap(mem, len);
 }
 
@@ -331,7 +331,7 @@ TEST_F(vram, evictions)
 	look();
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
 	/* Slots are free before the books are kept. */
-	EXPECT_TRUE(wait_until(evicted, &all, 15000));
+	EXPECT_TRUE(wait_until(evicted, &all, 60000));
 	expect_grown([OUT] = HUGE / PAGE);
 	munmap(mem, HUGE);
 }
