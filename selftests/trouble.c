@@ -74,7 +74,7 @@ static void expect_told(struct __test_metadata *_metadata, int fd, uint32_t pool
 {
 	struct uffdvram_event e;
 
-	ASSERT_TRUE(has_news(fd, 20000));
+	ASSERT_TRUE(has_news(fd, 60000));
 	ASSERT_EQ(sizeof(e), read(fd, &e, sizeof(e)));
 	EXPECT_EQ(UFFDVRAM_EVENT_POOL_TROUBLE, e.type);
 	EXPECT_EQ(cause, e.cause);
