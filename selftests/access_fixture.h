@@ -33,7 +33,7 @@ FIXTURE_SETUP(access)
 {
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
-	ASSERT_EQ(0, file_write(WAIT_MS, "20000"));
+	ASSERT_EQ(0, file_write(WAIT_MS, "60000"));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
 	/* With checksums: what a device writes must not be taken for damage. */

@@ -43,7 +43,7 @@ TEST_F(armed, holes_come_after_the_registration)
 	EXPECT_EQ(-1, check_pages(self->mem + HOLE + HOLES, LEN - HOLE - HOLES, SEED));
 
 	touch_start(&t, self->mem + HOLE + PAGE + 5, false);
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
 	ASSERT_EQ(0, uffdvram_find(self->ctx, msg.arg.pagefault.address, &place));
 	EXPECT_EQ(self->range, place.range);
@@ -56,7 +56,7 @@ TEST_F(armed, holes_come_after_the_registration)
 
 	/* Who waits when it ends goes on. */
 	touch_start(&t, self->mem + HOLE, false);
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	ASSERT_EQ(0, uffdvram_range_disarm(self->range));
 	EXPECT_TRUE(touch_ends(&t));
 	EXPECT_EQ(0, t.value);
@@ -92,7 +92,7 @@ TEST_F(armed, holes_are_made_under_watch)
 
 	ASSERT_LE(0, p.uffd);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, arm_and_punch, &p));
-	ASSERT_TRUE(uffd_wait(p.uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(p.uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_EVENT_REMOVE, msg.event);
 	EXPECT_EQ(ADDR(self->mem) + HOLE, msg.arg.remove.start);
 	EXPECT_EQ(ADDR(self->mem) + HOLE + HOLES, msg.arg.remove.end);
@@ -115,7 +115,7 @@ TEST_F(armed, punching_later)
 	EXPECT_EQ(-ENOTCONN, uffdvram_range_rearm(self->range, 0, PAGE));
 	ASSERT_EQ(0, uffdvram_range_punch(self->range, LEN - PAGE, PAGE));
 	touch_start(&t, self->mem + LEN - PAGE, true);
-	ASSERT_TRUE(uffd_wait(uffdvram_range_uffd(self->range), &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffdvram_range_uffd(self->range), &msg, 60000));
 	EXPECT_EQ(UFFD_PAGEFAULT_FLAG_WRITE, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE);
 	ASSERT_EQ(0, uffdvram_range_install_zero(self->range, LEN - PAGE, PAGE, 0, NULL));
 	EXPECT_TRUE(touch_ends(&t));
@@ -137,7 +137,7 @@ TEST_F(armed, writes_wait)
 	ASSERT_EQ(0, uffdvram_range_rearm(self->range, 0, LEN));
 	for (i = 3; i < PAGES; i += PAGES / 2) {
 		touch_start(&t, self->mem + i * PAGE, true);
-		ASSERT_TRUE(uffd_wait(uffdvram_range_uffd(self->range), &msg, 10000));
+		ASSERT_TRUE(uffd_wait(uffdvram_range_uffd(self->range), &msg, 60000));
 		EXPECT_EQ(UFFD_PAGEFAULT_FLAG_WP, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
 		EXPECT_EQ(-1, check_pages(self->mem + i * PAGE, PAGE, SEED));
 		EXPECT_FALSE(t.done);
@@ -148,7 +148,7 @@ TEST_F(armed, writes_wait)
 	/* Protected again, it waits again. */
 	ASSERT_EQ(0, uffdvram_range_rearm(self->range, 3 * PAGE, PAGE));
 	touch_start(&t, self->mem + 3 * PAGE + 1, true);
-	ASSERT_TRUE(uffd_wait(uffdvram_range_uffd(self->range), &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffdvram_range_uffd(self->range), &msg, 60000));
 	ASSERT_EQ(0, uffdvram_range_disarm(self->range));
 	EXPECT_TRUE(touch_ends(&t));
 }
@@ -192,11 +192,11 @@ TEST_F(armed, missing_and_writes)
 			 UFFDVRAM_ARM_PUNCH));
 	uffd = uffdvram_range_uffd(self->range);
 	touch_start(&t, self->mem + PAGE, true);
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(0, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
 	ASSERT_EQ(0, uffdvram_range_install(self->range, PAGE, self->data + PAGE, PAGE,
 					    UFFDVRAM_INSTALL_WP, NULL));
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_PAGEFAULT_FLAG_WP, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
 	ASSERT_EQ(0, uffdvram_range_unprotect(self->range, PAGE, PAGE));
 	EXPECT_TRUE(touch_ends(&t));
@@ -280,7 +280,7 @@ TEST_F(armed, adopted_descriptors)
 	ASSERT_EQ(0, adopt(self->range, plain, UFFDVRAM_ARM_MISSING, 0));
 	ASSERT_EQ(0, uffdvram_range_punch(self->range, 0, PAGE));
 	touch_start(&t, self->mem, false);
-	ASSERT_TRUE(uffd_wait(plain, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(plain, &msg, 60000));
 	ASSERT_EQ(0, uffdvram_range_disarm(self->range));
 	EXPECT_TRUE(touch_ends(&t));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(plain, F_GETFD));
@@ -402,7 +402,7 @@ TEST_F(armed, messages_first)
 	EXPECT_EQ(-EAGAIN, ret);
 	EXPECT_EQ(-EAGAIN, uffdvram_range_install(self->range, 0, self->data, PAGE, 0, &res));
 	EXPECT_EQ(0, res.done);
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_EVENT_REMOVE, msg.event);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, uffdvram_range_rearm(self->range, PAGE, PAGE));

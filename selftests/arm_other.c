@@ -89,7 +89,7 @@ static void serve(struct __test_metadata *_metadata, FIXTURE_DATA(other) *self,
 	ASSERT_EQ(0, manage(_metadata, range, self->uffd));
 	EXPECT_EQ(-EXDEV, uffdvram_range_punch(range, 0, PAGE));
 	child_tell(self->child.fd, 1);
-	ASSERT_TRUE(uffd_wait(self->uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(self->uffd, &msg, 60000));
 	ASSERT_EQ(0, uffdvram_find(ctx, msg.arg.pagefault.address, &place));
 	EXPECT_EQ(range, place.range);
 	EXPECT_GT(PAGE, place.off);

@@ -89,7 +89,7 @@ FIXTURE_SETUP(checksum)
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
 	/* The pool of a context that was closed ends a moment later. */
-	ASSERT_TRUE(wait_until(attaches, self, 10000));
+	ASSERT_TRUE(wait_until(attaches, self, 60000));
 	self->mem = map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, place(self));
@@ -210,7 +210,7 @@ TEST_F(checksum, close)
 {
 	spoil(self, BAD);
 	close(self->fd);
-	EXPECT_TRUE(wait_until(one_is_used, NULL, 15000));
+	EXPECT_TRUE(wait_until(one_is_used, NULL, 60000));
 	self->fd = uv_open();
 	expect_lost(_metadata, self);
 }

@@ -52,7 +52,7 @@ TEST_F(convert, cpu_is_refused)
 {
 	uint64_t before;
 
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, self->mem + PAGE, PAGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, self->mem + PAGE, PAGE, 60000, NULL));
 	before = uv_stat("private_refused");
 	EXPECT_TRUE(refused(self->mem + PAGE));
 	EXPECT_TRUE(refused(self->mem + 2 * PAGE - 1));
@@ -182,7 +182,7 @@ TEST_F(convert, guest_is_refused)
 	memcpy(self->mem + 0x1000, guest, sizeof(guest));
 	memcpy(self->mem + 0x3000, "word", 4);
 	ASSERT_EQ(0, vcpu_memory(&v, 0, self->mem, LEN));
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, self->mem + 0x3000, PAGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, self->mem + 0x3000, PAGE, 60000, NULL));
 	ASSERT_EQ(0, vcpu_start(&v, &regs));
 	EXPECT_EQ(-EFAULT, vcpu_run(&v, &word, NULL));
 	EXPECT_EQ(-EFAULT, vcpu_run(&v, &word, NULL));
@@ -190,7 +190,7 @@ TEST_F(convert, guest_is_refused)
 	EXPECT_EQ(0x10, vcpu_run(&v, &word, NULL));
 	EXPECT_EQ(0, memcmp(&word, "word", 4));
 	/* What the guest has mapped goes from there, too. */
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, self->mem + 0x3000, PAGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, self->mem + 0x3000, PAGE, 60000, NULL));
 	ASSERT_EQ(0, vcpu_start(&v, &regs));
 	EXPECT_EQ(-EFAULT, vcpu_run(&v, &word, NULL));
 	vcpu_free(&v);
@@ -276,27 +276,27 @@ TEST_F(convert, arguments)
 	EXPECT_EQ(-EINVAL, uv_convert(fd, PRIVATE, p, PAGE, 1, &self->c));
 	EXPECT_EQ(0, self->c.bad_addr + self->c.cause);
 	EXPECT_EQ(-EOPNOTSUPP, uv_convert(fd, 1U << 2, p, PAGE, 0, NULL));
-	EXPECT_EQ(-ENOENT, uv_convert(fd, PRIVATE | WAIT, p, LEN + PAGE, 10000, &self->c));
+	EXPECT_EQ(-ENOENT, uv_convert(fd, PRIVATE | WAIT, p, LEN + PAGE, 60000, &self->c));
 	EXPECT_EQ(ADDR(p + LEN), self->c.bad_addr);
 	EXPECT_EQ(-ENOENT, uv_convert(fd, 0, p, LEN + PAGE, 0, &self->c));
 	EXPECT_EQ(ADDR(p + LEN), self->c.bad_addr);
 	ASSERT_EQ(0, munmap(p + 9 * PAGE, PAGE));
-	EXPECT_EQ(-EFAULT, uv_convert(fd, PRIVATE | WAIT, p, LEN, 10000, &self->c));
+	EXPECT_EQ(-EFAULT, uv_convert(fd, PRIVATE | WAIT, p, LEN, 60000, &self->c));
 	EXPECT_EQ(ADDR(p + 9 * PAGE), self->c.bad_addr);
 	EXPECT_EQ(-EFAULT, uv_convert(fd, 0, p, LEN, 0, &self->c));
 	ASSERT_EQ(p + 9 * PAGE, mmap(p + 9 * PAGE, PAGE, PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
-	EXPECT_EQ(-EINVAL, uv_convert(fd, PRIVATE | WAIT, p, LEN, 10000, &self->c));
+	EXPECT_EQ(-EINVAL, uv_convert(fd, PRIVATE | WAIT, p, LEN, 60000, &self->c));
 	EXPECT_EQ(ADDR(p + 9 * PAGE), self->c.bad_addr);
 	EXPECT_EQ(0, private_pages(fd, p, LEN));
 	ASSERT_EQ(0, uv_poison(fd, UFFDVRAM_POISON_REPLACE, p + 5 * PAGE, PAGE, NULL));
-	EXPECT_EQ(-EHWPOISON, uv_convert(fd, PRIVATE | WAIT, p, 9 * PAGE, 10000, &self->c));
+	EXPECT_EQ(-EHWPOISON, uv_convert(fd, PRIVATE | WAIT, p, 9 * PAGE, 60000, &self->c));
 	EXPECT_EQ(ADDR(p + 5 * PAGE), self->c.bad_addr);
 	EXPECT_EQ(-EHWPOISON, uv_convert(fd, 0, p, 9 * PAGE, 0, &self->c));
 	EXPECT_EQ(ADDR(p + 5 * PAGE), self->c.bad_addr);
 	EXPECT_EQ(0, private_pages(fd, p, LEN));
 	ASSERT_EQ(0, uv_detach(fd, self->pool, 0, NULL));
-	EXPECT_EQ(-ENODEV, uv_convert(fd, PRIVATE | WAIT, p, PAGE, 10000, NULL));
+	EXPECT_EQ(-ENODEV, uv_convert(fd, PRIVATE | WAIT, p, PAGE, 60000, NULL));
 }
 
 TEST_F(convert, no_room)
@@ -309,7 +309,7 @@ TEST_F(convert, no_room)
 	EXPECT_EQ(0, private_pages(self->fd, mem, 2 * POOL));
 	munmap(mem, 2 * POOL);
 	ASSERT_EQ(0, file_write("/sys/module/uffdvram/parameters/slot_quota", "40"));
-	EXPECT_EQ(-EDQUOT, uv_convert(self->fd, PRIVATE | WAIT, self->mem, LEN, 10000, &self->c));
+	EXPECT_EQ(-EDQUOT, uv_convert(self->fd, PRIVATE | WAIT, self->mem, LEN, 60000, &self->c));
 	EXPECT_EQ(0, file_write("/sys/module/uffdvram/parameters/slot_quota", "0"));
 	EXPECT_EQ(0, private_pages(self->fd, self->mem, LEN));
 	EXPECT_EQ(0, to_private(self));
@@ -330,7 +330,7 @@ TEST_F(convert, pages_that_cannot_be_private)
 	EXPECT_EQ(ADDR(p + 3 * PAGE), self->c.bad_addr);
 	ASSERT_EQ(1, uv_to_ram(self->fd, p + 5 * PAGE, PAGE));
 	uv_knob_set("fail_to_vram", "%d", 1);
-	EXPECT_EQ(-EIO, uv_convert(self->fd, PRIVATE | WAIT, p + 4 * PAGE, 4 * PAGE, 10000,
+	EXPECT_EQ(-EIO, uv_convert(self->fd, PRIVATE | WAIT, p + 4 * PAGE, 4 * PAGE, 60000,
 				   &self->c));
 	EXPECT_EQ(ADDR(p + 5 * PAGE), self->c.bad_addr);
 	/* Protected, and nothing is there yet; nor can anybody read it. */
@@ -338,7 +338,7 @@ TEST_F(convert, pages_that_cannot_be_private)
 	ASSERT_EQ(0, madvise(p + 8 * PAGE, PAGE, MADV_DONTNEED));
 	ASSERT_EQ(0, uffd_wp(uffd, p + 8 * PAGE, PAGE, true));
 	ASSERT_EQ(0, mprotect(p + 8 * PAGE, PAGE, PROT_NONE));
-	EXPECT_EQ(-EFAULT, uv_convert(self->fd, PRIVATE | WAIT, p + 7 * PAGE, 4 * PAGE, 10000,
+	EXPECT_EQ(-EFAULT, uv_convert(self->fd, PRIVATE | WAIT, p + 7 * PAGE, 4 * PAGE, 60000,
 				      &self->c));
 	EXPECT_EQ(ADDR(p + 8 * PAGE), self->c.bad_addr);
 	EXPECT_EQ(0, private_pages(self->fd, p, LEN));
@@ -390,7 +390,7 @@ TEST_F(convert, missing_pages)
 	ASSERT_EQ(0, uffd_register(uffd, p, LEN, UFFDIO_REGISTER_MODE_MISSING));
 	ASSERT_EQ(0, madvise(p + 4 * PAGE, 2 * PAGE, MADV_DONTNEED));
 	ASSERT_EQ(0, uffd_zeropage(uffd, p + 4 * PAGE, PAGE));
-	EXPECT_EQ(-ENODATA, uv_convert(self->fd, PRIVATE | WAIT, p, LEN, 10000, &self->c));
+	EXPECT_EQ(-ENODATA, uv_convert(self->fd, PRIVATE | WAIT, p, LEN, 60000, &self->c));
 	EXPECT_EQ(ADDR(p + 5 * PAGE), self->c.bad_addr);
 	EXPECT_EQ(0, self->c.cause);
 	EXPECT_EQ(0, private_pages(self->fd, p, LEN));
@@ -529,7 +529,7 @@ TEST_F(convert, ranges)
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &pool));
 	ASSERT_EQ(0, uv_register(self->fd, mem, 2 * PAGE, self->pool, NULL));
 	ASSERT_EQ(0, uv_register(self->fd, mem + 2 * PAGE, 2 * PAGE, pool, NULL));
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem, 4 * PAGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem, 4 * PAGE, 60000, NULL));
 	EXPECT_EQ(4, private_pages(self->fd, mem, 4 * PAGE));
 	ASSERT_EQ(0, uv_convert(self->fd, 0, mem, 4 * PAGE, 0, NULL));
 	EXPECT_EQ(-1, check_pages(mem, 4 * PAGE, 2));
@@ -547,7 +547,7 @@ TEST_F(convert, moved_here)
 	ASSERT_EQ(mem, mremap(self->mem + PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, mem));
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), 0, &pool));
 	ASSERT_EQ(0, uv_register(self->fd, mem, 2 * PAGE, pool, NULL));
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem, 2 * PAGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem, 2 * PAGE, 60000, NULL));
 	EXPECT_EQ(2, private_pages(self->fd, mem, 2 * PAGE));
 	/* Now it cannot leave its slot, wherever it goes. */
 	ASSERT_EQ(self->mem + PAGE, mremap(mem, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -565,7 +565,7 @@ static int convert_one(void *arg, char *page)
 {
 	data *self = arg;
 
-	return uv_convert(self->fd, PRIVATE | WAIT, page, PAGE, 10000, NULL);
+	return uv_convert(self->fd, PRIVATE | WAIT, page, PAGE, 60000, NULL);
 }
 
 /* It has to come home for that, and the host may have no memory. */

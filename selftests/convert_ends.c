@@ -38,6 +38,11 @@ static void expect_poison(struct __test_metadata *_metadata, char *mem, size_t l
 	close(fd);
 }
 
+static bool are_destroyed(void *arg)
+{
+	return uv_stat("private_destroyed") >= *(uint64_t *)arg;
+}
+
 TEST_F(convert, unregister)
 {
 	uint64_t lost = uv_stat("slots_lost"), destroyed = uv_stat("private_destroyed");
@@ -46,7 +51,9 @@ TEST_F(convert, unregister)
 	ASSERT_EQ(0, uv_unregister(self->fd, self->range));
 	expect_poison(_metadata, self->mem, LEN);
 	EXPECT_EQ(lost, uv_stat("slots_lost"));
-	EXPECT_EQ(destroyed + PAGES, uv_stat("private_destroyed"));
+	/* The worker counts when all of it is done. */
+	destroyed += PAGES;
+	EXPECT_TRUE(wait_until(are_destroyed, &destroyed, 60000));
 	/* As any poison, it can be taken away: then there is nothing. */
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
 	EXPECT_EQ(-EHWPOISON, to_shared(self));
@@ -106,7 +113,7 @@ static int hold(int fd, void *arg)
 
 	if (!child_hear(fd, &word) || ctx < 0 || uv_attach(ctx, POOL, 0, &pool) ||
 	    uv_register(ctx, h->mem, LEN, pool, NULL) ||
-	    uv_convert(ctx, PRIVATE | WAIT, h->mem, LEN, 10000, NULL))
+	    uv_convert(ctx, PRIVATE | WAIT, h->mem, LEN, 60000, NULL))
 		return 1;
 	child_tell(fd, 1);
 	return !child_hear(fd, &word);
@@ -283,7 +290,7 @@ TEST_F(convert, huge)
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(8), 0, &pool));
 	mem = map_filled(self->fd, 2 * HUGE, 5);
 	ASSERT_EQ(0, uv_register(self->fd, mem, 2 * HUGE, pool, NULL));
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem, 2 * HUGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem, 2 * HUGE, 60000, NULL));
 	EXPECT_EQ(2 * HUGE / PAGE, private_pages(self->fd, mem, 2 * HUGE));
 	EXPECT_EQ(2 * HUGE / PAGE, huge_pages(self->fd, mem, 2 * HUGE));
 	EXPECT_TRUE(refused(mem + 7 * PAGE));
@@ -300,7 +307,7 @@ TEST_F(convert, huge)
 	ASSERT_EQ(0, uv_convert(self->fd, 0, mem, HUGE, 0, NULL));
 	EXPECT_EQ(-1, check_pages(mem, HUGE, 5));
 	/* And its end. */
-	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem + HUGE, HUGE, 10000, NULL));
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem + HUGE, HUGE, 60000, NULL));
 	ASSERT_EQ(0, uv_convert(self->fd, 0, mem + HUGE + PAGE, PAGE, 0, NULL));
 	EXPECT_EQ(0, uv_detach(self->fd, pool, 0, NULL));
 	EXPECT_TRUE(is_poison(mem + HUGE));

@@ -49,7 +49,7 @@ FIXTURE_TEARDOWN(convert)
 /* All of it; what an LRU batch holds is waited for, as the library does. */
 static inline int to_private(data *self)
 {
-	return uv_convert(self->fd, PRIVATE | WAIT, self->mem, LEN, 10000, &self->c);
+	return uv_convert(self->fd, PRIVATE | WAIT, self->mem, LEN, 60000, &self->c);
 }
 
 static inline int to_shared(data *self)

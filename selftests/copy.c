@@ -267,9 +267,7 @@ TEST_F(copy, huge_pages)
 	long moved;
 
 	ASSERT_EQ(0, uv_register(self->fd, mem, 2 * HUGE, self->pool, NULL));
-	fill_pages(mem, 2 * HUGE, 1);
-	ASSERT_EQ(0, uv_query(self->fd, mem, 2 * HUGE, &q));
-	ASSERT_EQ(2 * HUGE / PAGE, q.count[UFFDVRAM_STATE_HUGE]);
+	ASSERT_TRUE(fill_huge(self->fd, mem, 2 * HUGE, 1));
 	ASSERT_EQ(0, uv_copy(self->fd, 0, mem, 2 * HUGE, buf, NULL));
 	EXPECT_EQ(-1, check_pages_as(buf, 2 * HUGE, mem, 1));
 	fill_pages_as(buf, HUGE, mem + HUGE / 2, 2);

@@ -141,7 +141,7 @@ static bool all_met(const uint64_t *before)
  */
 TEST_F(copy, pages_move_meanwhile)
 {
-	enum { WORKERS = PAGES / SHARE, ALL = WORKERS + 3, GOES = 8 };
+	enum { WORKERS = PAGES / SHARE, ALL = WORKERS + 3, GOES = 25 };
 	uint64_t before[ARRAY_SIZE(met)];
 	struct racer r[ALL];
 	size_t i;
@@ -263,7 +263,7 @@ TEST_F(copy, memory_changes_meanwhile)
 	r[3].once = move_in;
 	uv_knob_set("delay_us", "%d", 50);
 	/* On a busy machine a copy may be through before anything changes. */
-	for (go = 0; go < 8 && !copies_ended_early(r); go++) {
+	for (go = 0; go < 25 && !copies_ended_early(r); go++) {
 		for (i = 0; i < 5; i++)
 			r[i].end = now_ms() + 4000;
 		ASSERT_EQ(0, threads_run(5, racer_run, r, sizeof(*r)));
@@ -326,7 +326,7 @@ TEST_F(copy, forks_meanwhile)
 	r[0].once = write_all;
 	r[1].once = move_in;
 	/* A slow machine forks again before anything is written in place. */
-	for (run = 0; run < 8 && (!run || slots == uv_stat("copy_written")); run++) {
+	for (run = 0; run < 25 && (!run || slots == uv_stat("copy_written")); run++) {
 		for (i = 0; i < 4; i++)
 			r[i].end = now_ms() + 4000;
 		ASSERT_EQ(0, threads_run(4, racer_run, r, sizeof(*r)));
@@ -338,12 +338,17 @@ TEST_F(copy, forks_meanwhile)
 	TH_LOG("%ld writes, %ld children", r[0].rounds, r[2].rounds + r[3].rounds);
 }
 
+struct two_rounds {
+	const struct racer *r;
+	long since[2];
+};
+
 static bool two_rounds_each(void *arg)
 {
-	struct racer *r = arg;
+	struct two_rounds *two = arg;
 
-	return __atomic_load_n(&r[0].rounds, __ATOMIC_RELAXED) > 1 &&
-	       __atomic_load_n(&r[1].rounds, __ATOMIC_RELAXED) > 1;
+	return __atomic_load_n(&two->r[0].rounds, __ATOMIC_RELAXED) > two->since[0] + 1 &&
+	       __atomic_load_n(&two->r[1].rounds, __ATOMIC_RELAXED) > two->since[1] + 1;
 }
 
 /* The pool, or the range, goes while its pages are copied. */
@@ -357,6 +362,7 @@ static void goes_meanwhile(struct __test_metadata *_metadata, bool detach)
 		{ .fd = fd, .mem = mem, .buf = map_small(LEN), .stop = &stop, .once = write_all },
 		{ .fd = fd, .mem = mem, .buf = map_small(LEN), .stop = &stop, .once = read_all },
 	};
+	struct two_rounds two = { .r = r };
 	pthread_t thread[2];
 
 	ASSERT_LE(0, fd);
@@ -375,8 +381,10 @@ static void goes_meanwhile(struct __test_metadata *_metadata, bool detach)
 		/* Its orphans go home under the copies that were begun before. */
 		EXPECT_TRUE(uv_wait_slots(0));
 	}
-	sleep_ms(50);
-	EXPECT_TRUE(wait_until(two_rounds_each, r, 30000));
+	/* The last one of each has to begin after that. */
+	for (i = 0; i < 2; i++)
+		two.since[i] = __atomic_load_n(&r[i].rounds, __ATOMIC_RELAXED);
+	EXPECT_TRUE(wait_until(two_rounds_each, &two, 120000));
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	for (i = 0; i < 2; i++) {
 		pthread_join(thread[i], NULL);

@@ -110,7 +110,7 @@ static void interrupt(struct __test_metadata *_metadata, pthread_t thread, struc
 {
 	int i;
 
-	for (i = 0; i < 400 && !has_ended(c); i++) {
+	for (i = 0; i < 2000 && !has_ended(c); i++) {
 		pthread_kill(thread, SIGUSR1);
 		sleep_ms(50);
 	}
@@ -244,9 +244,9 @@ TEST_F(copy, slow_copies_are_interruptible)
 		ASSERT_EQ(c.len / PAGE, move_all(self->fd, c.addr, c.len, 0, NULL));
 		count.name = flags ? "copy_written" : "copy_read";
 		count.before = uv_stat(count.name);
-		uv_knob_set("delay_us", "%d", 500000);	/* 16 batches: 8 s */
+		uv_knob_set("delay_us", "%d", 2000000);	/* 16 batches: 32 s */
 		ASSERT_EQ(0, pthread_create(&thread, NULL, copy_thread, &c));
-		ASSERT_TRUE(wait_until(has_grown, &count, 30000));
+		ASSERT_TRUE(wait_until(has_grown, &count, 60000));
 		interrupt(_metadata, thread, &c);
 		knobs_calm();
 		EXPECT_EQ(-EINTR, c.ret);
@@ -416,7 +416,7 @@ static int copy_until_killed(int sock, void *arg)
 	if (v->armed) {
 		struct uffd_msg msg;
 
-		if (!uffd_wait(uffd, &msg, 20000))
+		if (!uffd_wait(uffd, &msg, 60000))
 			return 5;
 	}
 	child_tell(sock, 1);

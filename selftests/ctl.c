@@ -242,7 +242,7 @@ TEST_F(ctl, events)
 TEST_F(ctl, faults_are_told)
 {
 	ASSERT_EQ(0, run("printf 'pool attach sim 8M\nrange add 0x%lx 4M --fault-events\n"
-			 "move in all\necho begun\nevents -j -n 1 -t 20\n' | "
+			 "move in all\necho begun\nevents -j -n 1 -t 60\n' | "
 			 "uffdvramctl -p %d batch | "
 			 "(while read line; do echo \"$line\"; if [ \"$line\" = begun ]; then "
 			 "dd if=/proc/%d/mem bs=4096 count=1 skip=%lu of=/dev/null; fi; done)",
@@ -255,7 +255,7 @@ TEST_F(ctl, faults_are_told)
 TEST_F(ctl, trouble_is_told)
 {
 	ASSERT_EQ(0, run("printf 'pool attach sim 8M\nrange add 0x%lx 4M\necho begun\n"
-			 "events -n 1 -t 20\nevents -j -n 1 -t 20\n' | "
+			 "events -n 1 -t 60\nevents -j -n 1 -t 60\n' | "
 			 "uffdvramctl -p %d batch | "
 			 "(while read line; do echo \"$line\"; if [ \"$line\" = begun ]; then "
 			 "cd /sys/kernel/debug/uffdvram; "
@@ -276,7 +276,7 @@ static int small_pool(int pid, unsigned long addr, const char *options)
 		   "pool attach sim 2M\n"
 		   "range add 0x%lx 4M\n"
 		   "move in 1\n"
-		   "events -n 1 -t 20\n"
+		   "events -n 1 -t 60\n"
 		   "range del 1\n"
 		   "range del 1\n"
 		   "range add largest\n"
@@ -284,7 +284,7 @@ static int small_pool(int pid, unsigned long addr, const char *options)
 		   "end\n", options, pid, addr);
 }
 
-TEST_F_TIMEOUT(ctl, pages_that_stay, 120)
+TEST_F_TIMEOUT(ctl, pages_that_stay, 300)
 {
 	EXPECT_EQ(1, small_pool(self->pid, self->addr, ""));
 	EXPECT_TRUE(says("a b\nok\n"));
@@ -302,7 +302,7 @@ TEST_F_TIMEOUT(ctl, pages_that_stay, 120)
 	target(CHECK, PAGES);
 }
 
-TEST_F_TIMEOUT(ctl, pools_that_are_used, 120)
+TEST_F_TIMEOUT(ctl, pools_that_are_used, 300)
 {
 	unsigned int n;
 
@@ -318,7 +318,7 @@ TEST_F_TIMEOUT(ctl, pools_that_are_used, 120)
 	EXPECT_TRUE(says("{\"detached\":"));
 }
 
-TEST_F_TIMEOUT(ctl, without_debugfs, 120)
+TEST_F_TIMEOUT(ctl, without_debugfs, 300)
 {
 	const char *before = "unshare -m sh -c 'umount /sys/kernel/debug/tracing 2>/dev/null; "
 			     "umount -l /sys/kernel/debug; ";
@@ -366,9 +366,15 @@ TEST_F(ctl, stats)
 	ASSERT_EQ(2, sscanf(line, "\"in\":{\"count\":%llu,\"sum_ns\":%llu,\"p50_ns\":",
 			    &count, &sum));
 	EXPECT_LT(was_count, count);
-	EXPECT_LT(was_sum, sum);
 	EXPECT_TRUE(says("\"buckets\":[{\"below_ns\":"));
 	EXPECT_STREQ("]}}}\n", out + strlen(out) - 5);
+	/* Nothing, where it changed its CPU for one whose clock is behind. */
+	EXPECT_LE(was_sum, sum);
+	ASSERT_EQ(0, run("grep '^op in ' /sys/kernel/debug/uffdvram/latency"));
+	ASSERT_EQ(2, sscanf(out, "op in count %llu sum_ns %llu", &was_count, &was_sum));
+	EXPECT_LE(count, was_count);
+	EXPECT_LE(sum, was_sum);
+	EXPECT_LT(0, sum);
 	EXPECT_EQ(2, run("uffdvramctl stats more"));
 	EXPECT_EQ(1, run("uffdvramctl stats >/dev/full"));
 }

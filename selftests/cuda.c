@@ -78,7 +78,7 @@ FIXTURE_TEARDOWN(cuda)
 	munmap(self->buf, LEN);
 	uffdvram_close(self->ctx);
 	EXPECT_TRUE(uv_wait_slots(0));
-	EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 20000));
+	EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 60000));
 	close(self->gpu);
 }
 
@@ -364,7 +364,7 @@ TEST_F(cuda, no_gpu)
 	EXPECT_EQ(-EOPNOTSUPP, attach(self));
 	stub_knob("get_error", "0");
 	EXPECT_TRUE(nothing_left(self->gpu));
-	ASSERT_TRUE(wait_until(module_unloads, "uffdvram_nvidia", 10000));
+	ASSERT_TRUE(wait_until(module_unloads, "uffdvram_nvidia", 60000));
 	EXPECT_EQ(-EOPNOTSUPP, attach(self));
 	ASSERT_EQ(0, module_load("uffdvram-nvidia"));
 	EXPECT_TRUE(nothing_left(self->gpu));
@@ -373,7 +373,7 @@ TEST_F(cuda, no_gpu)
 TEST_F(cuda, no_driver)
 {
 	close(self->gpu);
-	ASSERT_TRUE(wait_until(module_unloads, "nvidia_stub", 10000));
+	ASSERT_TRUE(wait_until(module_unloads, "nvidia_stub", 60000));
 	EXPECT_EQ(-ENXIO, attach(self));
 	EXPECT_STREQ("cuInit: CUDA_ERROR_NO_DEVICE (100)", self->said);
 	ASSERT_EQ(0, module_load("nvidia-stub"));
@@ -418,7 +418,7 @@ TEST_F(cuda, close_first)
 	ASSERT_EQ(0, attach(self));
 	uffdvram_close(self->ctx);
 	EXPECT_EQ(0, uffdvram_cuda_free(self->cuda));
-	EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 20000));
+	EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 60000));
 	ASSERT_EQ(0, uffdvram_open(&self->ctx, NULL));
 }
 
@@ -476,7 +476,7 @@ TEST_F(cuda, example)
 			TH_LOG("%s", said);
 		}
 		/* It has ended with the pool in use. */
-		EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 20000));
+		EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 60000));
 	}
 	EXPECT_EQ(1, run_fill("cuMemAlloc_v2=2", said, sizeof(said)));
 	EXPECT_NE(NULL, strstr(said, "uffdvram_cuda_attach: ENOMEM")) {

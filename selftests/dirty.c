@@ -258,7 +258,7 @@ TEST_F(dirty, one_at_a_time)
 	ASSERT_EQ(0, uffd_register(uffd, page, PAGE, UFFDIO_REGISTER_MODE_MISSING));
 	ASSERT_EQ(0, read_byte(page_at(self, 9)).signo);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, harvest_into, args));
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 20000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(-EBUSY, harvest_piece(self, 0, PAGES, 64));
 	EXPECT_EQ(-EBUSY, harvest_commit(self, 1));
 	/* And nobody else waits for it. */

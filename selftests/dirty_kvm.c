@@ -224,6 +224,13 @@ static void *keep_moving(void *arg)
 	return (void *)errors;
 }
 
+static bool much_has_moved(void *arg)
+{
+	data *self = arg;
+
+	return __atomic_load_n(&self->moved, __ATOMIC_RELAXED) > PAGES;
+}
+
 /* Pages move while the guest runs, and while both are asked. */
 TEST_F_TIMEOUT(dirty_kvm, equal_while_moving, 86400)
 {
@@ -232,6 +239,8 @@ TEST_F_TIMEOUT(dirty_kvm, equal_while_moving, 86400)
 
 	ASSERT_EQ(0, pthread_create(&mover, NULL, keep_moving, self));
 	compare(_metadata, self, false);
+	/* How far it came meanwhile is up to the scheduler. */
+	wait_until(much_has_moved, self, 60000);
 	self->stop = true;
 	pthread_join(mover, &errors);
 	EXPECT_EQ(NULL, errors);

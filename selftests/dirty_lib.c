@@ -36,7 +36,7 @@ static void *allow_writes(void *arg)
 	data *self = arg;
 	struct uffd_msg msg;
 
-	while (uffd_wait(uffdvram_range_uffd(self->range), &msg, 20000)) {
+	while (uffd_wait(uffdvram_range_uffd(self->range), &msg, 60000)) {
 		uint64_t off = (msg.arg.pagefault.address & ~(PAGE - 1)) - ADDR(self->mem);
 
 		if (off == LEN - PAGE)

@@ -163,8 +163,8 @@ TEST_F(dirty, huge)
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "no entries of 2 MiB in VRAM on this kernel");
 	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
+	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
 	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(512, huge_pages(self->fd, block, HUGE));
 	ASSERT_EQ(0, calm(self));
 	ASSERT_EQ(512, huge_pages(self->fd, block, HUGE));
 	EXPECT_EQ(PAGES, reported(self, 0));
@@ -197,6 +197,7 @@ TEST_F(dirty, huge_fault)
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "no entries of 2 MiB in VRAM on this kernel");
 	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
+	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, calm(self));
 	ASSERT_EQ(512, huge_pages(self->fd, block, HUGE));

@@ -45,7 +45,7 @@ static struct uffdvram_event next_event(int fd)
 {
 	struct uffdvram_event e = { 0 };
 
-	if (readable(fd, 10000) && read(fd, &e, EVENT) != (ssize_t)EVENT)
+	if (readable(fd, 60000) && read(fd, &e, EVENT) != (ssize_t)EVENT)
 		e.type = ~0U;
 	return e;
 }
@@ -441,7 +441,7 @@ TEST_F(event, waiting)
 
 	r = (struct reader){ .fd = self->fd };
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_one, &r));
-	for (i = 0; i < 400 && !has_ended(&r); i++) {
+	for (i = 0; i < 2000 && !has_ended(&r); i++) {
 		sleep_ms(50);
 		pthread_kill(thread, SIGUSR1);
 	}

@@ -42,7 +42,7 @@ static int run_discarded(data *self)
 {
 	if (madvise(self->buf, LEN, MADV_DONTNEED))
 		return -errno;
-	return wait_until(all_are_poison, self, 5000) ? 0 : -ETIMEDOUT;
+	return wait_until(all_are_poison, self, 60000) ? 0 : -ETIMEDOUT;
 }
 
 static void after_discarded(struct __test_metadata *_metadata, data *self, int ret)

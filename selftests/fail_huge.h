@@ -12,8 +12,7 @@ static void huge_fresh(struct __test_metadata *_metadata, data *self)
 {
 	EXPECT_EQ(0, madvise(self->map, HUGE, MADV_DONTNEED));
 	EXPECT_TRUE(uv_wait_slots(0));
-	fill_pages(self->map, HUGE, 1);
-	ASSERT_EQ(FOLIO, huge_pages(self->fd, self->map, HUGE));
+	ASSERT_TRUE(fill_huge(self->fd, self->map, HUGE, 1));
 }
 
 /* And in VRAM. */

@@ -24,7 +24,7 @@ static void listen_begin(struct __test_metadata *_metadata, data *self)
 /* fd2 asks, and does not wait for an answer for ever. */
 static void dump_begin(data *self)
 {
-	const struct timeval limit = { .tv_sec = 20 };
+	const struct timeval limit = { .tv_sec = 60 };
 
 	self->fd2 = request_socket();
 	setsockopt(self->fd2, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));

@@ -353,8 +353,9 @@ static void poison_sweep(struct __test_metadata *_metadata, data *self, const ch
 {
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
 	sweep(_metadata, self, what, run, after_poison);
-	EXPECT_EQ(PAGES, self->failures);
-	EXPECT_EQ(PAGES, self->lost);
+	/* One that is tried again fails again. */
+	EXPECT_LE(PAGES, self->failures);
+	EXPECT_LE(PAGES, self->lost);
 }
 
 TEST_F(fail, poison)

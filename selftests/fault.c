@@ -145,7 +145,7 @@ static void judge_retries(struct __test_metadata *_metadata, uint64_t *retries, 
 	       rounds, faults, (unsigned long long)sum,
 	       (unsigned long long)retries[rounds / 2],
 	       (unsigned long long)retries[rounds - 1]);
-	EXPECT_GE(faults * 20, retries[rounds / 2]);
+	EXPECT_GE(faults * 100, retries[rounds / 2]);
 }
 
 /* Eight threads want the same pages at the same moment: one brings each, all get it. */
@@ -225,10 +225,22 @@ static void *count_up(void *arg)
 	return NULL;
 }
 
+#define TWO_WAYS	3
+
+static bool three_rounds(void *arg)
+{
+	struct two_ways *t = arg;
+
+	for (int k = 0; k < TWO_WAYS; k++)
+		if (__atomic_load_n(&t[k].rounds, __ATOMIC_RELAXED) < 3)
+			return false;
+	return true;
+}
+
 /* Pages are pulled home and moved in at the same time; each store must last. */
 TEST_F(vram, faults_while_moving_in)
 {
-	enum { THREADS = 3, PAGES = 256, CALLS = 100 };
+	enum { THREADS = TWO_WAYS, PAGES = 256, CALLS = 100 };
 	uint64_t faults = uv_stat("fault_pages"), in = uv_stat("pages_in");
 	char *mem = map_small(PAGES * PAGE);
 	struct two_ways t[THREADS];
@@ -255,6 +267,7 @@ TEST_F(vram, faults_while_moving_in)
 	for (calls = 0; calls < CALLS || (calls < 20 * CALLS &&
 			uv_stat("fault_pages") - faults < 20 * PAGES); calls++)
 		ASSERT_EQ(0, uv_migrate(self->fd, mem, PAGES * PAGE, 0, NULL));
+	EXPECT_TRUE(wait_until(three_rounds, t, 60000));
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	for (k = 0; k < THREADS; k++) {
 		pthread_join(thread[k], NULL);

@@ -64,8 +64,14 @@ static uint64_t private_pages(const struct fz_ctx *c, const struct uffdvram_conv
 
 static void share(struct fz *f, const struct fz_ctx *c, const struct uffdvram_convert *a)
 {
-	if (uv_convert(c->fd, 0, (void *)(uintptr_t)a->addr, a->len, 0, NULL) ||
-	    private_pages(c, a))
+	int ret;
+
+	/* Something else may be about to move it; and signals may come. */
+	do {
+		ret = uv_convert(c->fd, UFFDVRAM_CONVERT_WAIT, (void *)(uintptr_t)a->addr,
+				 a->len, 60000, NULL);
+	} while (ret == -EINTR);
+	if (ret || private_pages(c, a))
 		fz_fail(f, "CONVERT: %llx, %llx does not become shared again", a->addr, a->len);
 }
 

@@ -16,7 +16,7 @@
 #define QUOTA_FILE	"/sys/module/uffdvram/parameters/slot_quota"
 #define POOLS_FILE	"/sys/kernel/debug/uffdvram/pools"
 #define QUOTA		200
-#define HANG_S		30
+#define HANG_S		100
 #define MEMLOCK		MIB(256)
 
 struct round {
@@ -142,12 +142,13 @@ uint32_t fz_pool_last(void)
 static int round_clean(struct fz_shared *shm)
 {
 	int fd = uv_open(), ret = fd < 0 ? fd : 0;
+	uint64_t end = now_ms() + 60000;
 	uint32_t last;
 
-	for (int tries = 0; !ret && (last = fz_pool_last()) > shm->last_pool; tries++) {
+	while (!ret && (last = fz_pool_last()) > shm->last_pool) {
 		ret = uv_detach(fd, last, 0, NULL);
 		/* Those of a context that was just closed end by themselves. */
-		if (ret == -ENODEV && tries < 500)
+		if (ret == -ENODEV && now_ms() < end)
 			ret = 0;
 		sleep_ms(ret || fz_pool_last() != last ? 0 : 2);
 	}
@@ -224,7 +225,7 @@ int fz_round(struct fz_shared *shm, uint64_t seed, uint64_t round, unsigned int 
 			 (unsigned long long)uv_slots_in_use());
 		ret = -EBUSY;
 	}
-	if (!ret && !wait_until(round_left_nothing, &shm->before, 15000)) {
+	if (!ret && !wait_until(round_left_nothing, &shm->before, 60000)) {
 		struct fz_books is = fz_books();
 
 		snprintf(what, sizeof(what), "something is left: %ld references, %u pools, %u regions, %ld KiB of memory",

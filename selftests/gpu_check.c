@@ -46,7 +46,7 @@ FIXTURE_TEARDOWN(gpu_check)
 	/* It leaves the machine as it found it. */
 	EXPECT_NE(0, access("/sys/module/uffdvram_nvidia", F_OK));
 	EXPECT_EQ(0, access("/sys/module/uffdvram", F_OK));
-	EXPECT_TRUE(wait_until(module_unloads, "nvidia_stub", 10000));
+	EXPECT_TRUE(wait_until(module_unloads, "nvidia_stub", 60000));
 	EXPECT_TRUE(uv_wait_slots(0));
 	unlink(RESULT);
 }

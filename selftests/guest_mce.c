@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* TIMEOUT: 600 */
+/* TIMEOUT: 1200 */
 /* FILES: build/vmm/vramvmm build/vmm/initrd /kernels/stock/bzImage */
 /* PROGRAMS: /usr/bin/qemu-system-x86_64 /usr/share/seabios/bios-256k.bin */
 /* PROGRAMS: /usr/share/qemu/kvmvapic.bin /usr/share/qemu/linuxboot_dma.bin */
@@ -25,7 +25,7 @@
 #define CHECKSUMS	"/sys/module/uffdvram/parameters/checksums"
 #define MEM		MIB(128)
 #define POOL		MIB(136)
-#define LIMIT_S		1100
+#define LIMIT_S		2400
 /*
  * AMD's guests survive only where the CPU says that it tells of such errors in time:
  * uffdvram-qemu(7).

@@ -124,7 +124,7 @@ bool child_hear(int fd, uint64_t *word)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	return poll(&p, 1, 60000) == 1 &&
+	return poll(&p, 1, 240000) == 1 &&
 	       recv(fd, word, sizeof(*word), MSG_WAITALL) == sizeof(*word);
 }
 

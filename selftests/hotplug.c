@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* TIMEOUT: 300 */
 /* HOTPLUG: 64 */
 /* MONITOR: ttyS3 */
 /*

@@ -60,7 +60,7 @@ TEST_F(armed, who_waits_for_a_page_that_is_there_goes_on)
 	ASSERT_EQ(0, arm(self->range, MISSING));
 	uffd = uffdvram_range_uffd(self->range);
 	touch_start(&t, self->mem + 5 * PAGE, false);
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	ASSERT_EQ(0, ioctl(uffd, UFFDIO_COPY, &copy));
 	sleep_ms(100);
 	EXPECT_FALSE(t.done);
@@ -114,7 +114,7 @@ TEST_F(armed, write_protected_from_the_start)
 	EXPECT_EQ(0, self->mem[PAGE]);
 	EXPECT_FALSE(uffd_wait(uffd, &msg, 0));
 	touch_start(&t, self->mem + PAGE, true);
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_PAGEFAULT_FLAG_WP, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);
 	ASSERT_EQ(0, uffdvram_range_unprotect(self->range, 0, 2 * PAGE));
 	ASSERT_TRUE(touch_ends(&t));

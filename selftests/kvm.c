@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* TIMEOUT: 1000 */
+/* TIMEOUT: 2000 */
 /*
  * A virtual machine whose memory lives in VRAM: its vCPU pulls pages home by
  * running, a page that is lost becomes a SIGBUS that a VMM can use.
@@ -14,9 +14,6 @@
 #include "util_mm.h"
 #include "vcpu.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 
 #define DATA		0x10000UL		/* guest address of the data */
 #define DATA_PAGES	4096UL
@@ -197,13 +194,13 @@ static void run_from_vram(struct __test_metadata *_metadata, FIXTURE_DATA(kvm) *
 }
 
 /* The main job, in small: 16 MiB in VRAM under a running guest. */
-TEST_F_TIMEOUT(kvm, runs_from_vram, 900)
+TEST_F_TIMEOUT(kvm, runs_from_vram, 2400)
 {
 	run_from_vram(_metadata, self);
 }
 
 /* The same in entries of 2 MiB. */
-TEST_F_TIMEOUT(kvm, runs_from_huge_pages, 900)
+TEST_F_TIMEOUT(kvm, runs_from_huge_pages, 2400)
 {
 	uint64_t in = uv_stat("folios_in"), back = uv_stat("folios_fault");
 	size_t whole = MEM / HUGE * HUGE;
@@ -211,7 +208,7 @@ TEST_F_TIMEOUT(kvm, runs_from_huge_pages, 900)
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "this kernel has no device folios of 2 MiB");
 	ASSERT_EQ(0, madvise(self->mem, whole, MADV_HUGEPAGE));
-	ASSERT_EQ(0, madvise(self->mem, whole, MADV_COLLAPSE));
+	ASSERT_EQ(0, collapse_huge(self->mem, whole));
 	ASSERT_EQ((long)(whole / PAGE), huge_pages(self->fd, self->mem, whole));
 	run_from_vram(_metadata, self);
 	EXPECT_LE(2 * whole / HUGE, uv_stat("folios_in") - in);

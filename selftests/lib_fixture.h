@@ -106,10 +106,10 @@ static bool touch_is_done(void *arg)
 	return ((struct toucher *)arg)->done;
 }
 
-/* false: it still waits after 10 s */
+/* false: it still waits after a minute */
 static inline bool touch_ends(struct toucher *t)
 {
-	if (!wait_until(touch_is_done, t, 10000))
+	if (!wait_until(touch_is_done, t, 60000))
 		return false;
 	pthread_join(t->thread, NULL);
 	return true;

@@ -303,7 +303,7 @@ static void kill_one(struct __test_metadata *_metadata, struct pool_of_many *p)
 	usleep(rnd(&p->seed) % 15000);
 	kill(c.pid, SIGKILL);
 	ASSERT_EQ(-SIGKILL, child_end(&c));
-	ASSERT_TRUE(wait_until(only_survivor, p, 15000)) TH_LOG("kill %llu: %llu slots are in use",
+	ASSERT_TRUE(wait_until(only_survivor, p, 60000)) TH_LOG("kill %llu: %llu slots are in use",
 		(unsigned long long)j->done, (unsigned long long)uv_slots_in_use());
 	j->wrong += wrong_in_vram(p->fd, p->mem, VICTIM_LEN, p->buf, 1);
 	j->checked += VICTIM_LEN / PAGE;

@@ -50,5 +50,5 @@ static bool gone(void *arg)
 
 bool memcg_drop(void)
 {
-	return wait_until(gone, NULL, 15000);
+	return wait_until(gone, NULL, 60000);
 }

@@ -413,7 +413,7 @@ TEST_F(module, loads)
 	self->opts.params = "open_pid=1";
 	for (way = 0; way < 2; way++) {
 		self->opts.path = way ? MODULE : NULL;
-		ASSERT_TRUE(wait_until(unloads, NULL, 20000));
+		ASSERT_TRUE(wait_until(unloads, NULL, 60000));
 		EXPECT_STATE("ready", 0, "");
 		ASSERT_EQ(0, uffdvram_module_load(&self->m, &self->opts));
 		EXPECT_EQ(UFFDVRAM_MODULE_LIVE, self->m.state);

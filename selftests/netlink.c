@@ -494,6 +494,12 @@ TEST_F(netlink, garbage)
 	}
 }
 
+/* Workers may come round first. */
+static bool users_are(void *arg)
+{
+	return module_users() == *(long *)arg;
+}
+
 /* Who does not read on keeps the module; nothing is left when he goes. */
 TEST_F(netlink, abandoned)
 {
@@ -507,7 +513,7 @@ TEST_F(netlink, abandoned)
 	close(self->fd);
 	self->fd = uv_open();
 	EXPECT_EQ(0, request_answer(nl));
-	EXPECT_EQ(users, module_users());
+	EXPECT_TRUE(wait_until(users_are, &users, 60000));
 	close(nl);
 	poisoned = register_many(self->fd);
 	for (i = 0; i < MANY; i++)
@@ -517,11 +523,11 @@ TEST_F(netlink, abandoned)
 	ASSERT_EQ(0, request_send(nl, UFFDVRAM_CMD_POISON_GET, NLM_F_DUMP, NULL));
 	EXPECT_EQ(users + 1, module_users());
 	close(nl);
-	EXPECT_EQ(users, module_users());
+	EXPECT_TRUE(wait_until(users_are, &users, 60000));
 	ASSERT_EQ(0, request_send(nl = request_socket(), UFFDVRAM_CMD_RANGE_GET, NLM_F_DUMP, NULL));
 	EXPECT_EQ(users + 1, module_users());
 	close(nl);
-	EXPECT_EQ(users, module_users());
+	EXPECT_TRUE(wait_until(users_are, &users, 60000));
 	munmap(poisoned, MANY * PAGE);
 	munmap(mem, MANY * PAGE);
 }

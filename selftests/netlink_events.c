@@ -173,7 +173,7 @@ TEST_F(events, leases_and_trouble)
 	EXPECT_EQ(0, read_byte(self->mem + PAGE).signo);
 	EXPECT_EQ(-ESTALE, uv_access_end(self->fd, b.lease, 0, NULL, 0, NULL));
 	uv_knob_set("trouble", "%u evacuate", self->pool);
-	for (i = 0; i < 100 && !first_of(UFFDVRAM_EVENT_POOL_TROUBLE); i++)
+	for (i = 0; i < 300 && !first_of(UFFDVRAM_EVENT_POOL_TROUBLE); i++)
 		uffdvram_admin_events(self->admin, take, NULL, 200);
 	e = first_of(UFFDVRAM_EVENT_LEASE_REVOKED);
 	ASSERT_NE(NULL, e);

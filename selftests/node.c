@@ -218,7 +218,7 @@ static void arm_and_install(struct __test_metadata *_metadata, int fd, char *mem
 				   UFFDIO_REGISTER_MODE_WP));
 	fill_pages_as(data, LEN, mem, 1);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_first, mem));
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 20000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
 	EXPECT_EQ(ADDR(mem), msg.arg.pagefault.address & ~(PAGE - 1));
 	EXPECT_EQ(0, uffd_copy(uffd, mem, data, 10 * PAGE, 0));

@@ -227,7 +227,7 @@ TEST_F(nvidia, close)
 {
 	fill_pool(_metadata, self, 0);
 	close(self->fd);
-	EXPECT_TRUE(wait_until(no_tables, &self->gpu, 20000));
+	EXPECT_TRUE(wait_until(no_tables, &self->gpu, 60000));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	self->fd = uv_open();
 }
@@ -280,7 +280,7 @@ static void rounds_meanwhile(struct __test_metadata *_metadata, FIXTURE_DATA(nvi
 {
 	stub_knob("hold", "1");
 	ASSERT_EQ(0, pthread_create(&c->thread, NULL, slow_call_run, c));
-	EXPECT_TRUE(wait_until(driver_is_held, NULL, 20000));
+	EXPECT_TRUE(wait_until(driver_is_held, NULL, 60000));
 	for (int i = 0; i < 3; i++) {
 		EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 		EXPECT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
@@ -291,7 +291,7 @@ static void rounds_meanwhile(struct __test_metadata *_metadata, FIXTURE_DATA(nvi
 	EXPECT_EQ(0, c->ret);
 }
 
-TEST_F_TIMEOUT(nvidia, slow_driver, 120)
+TEST_F_TIMEOUT(nvidia, slow_driver, 300)
 {
 	struct slow_call c = { .fd = self->fd };
 

@@ -52,7 +52,7 @@ FIXTURE_TEARDOWN(nvidia)
 	close(self->gpu);
 	EXPECT_TRUE(uv_wait_slots(0));
 	self->gpu = stub_open();
-	EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 20000));
+	EXPECT_TRUE(wait_until(gpu_is_free, &self->gpu, 60000));
 	close(self->gpu);
 }
 

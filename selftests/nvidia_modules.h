@@ -22,8 +22,8 @@ FIXTURE_TEARDOWN(modules)
 
 TEST_F(modules, unload)
 {
-	EXPECT_TRUE(wait_until(module_unloads, "uffdvram_nvidia", 10000));
-	EXPECT_TRUE(wait_until(module_unloads, "nvidia_stub", 10000));
+	EXPECT_TRUE(wait_until(module_unloads, "uffdvram_nvidia", 60000));
+	EXPECT_TRUE(wait_until(module_unloads, "nvidia_stub", 60000));
 }
 
 #endif /* UFFDVRAM_SELFTESTS_NVIDIA_MODULES_H */

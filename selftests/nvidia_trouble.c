@@ -92,7 +92,7 @@ TEST_F(nvidia, drivers_come_and_go)
 {
 	for (int i = 0; i < 2; i++) {
 		close(self->gpu);
-		ASSERT_TRUE(wait_until(module_unloads, (char *)"nvidia_stub", 10000));
+		ASSERT_TRUE(wait_until(module_unloads, (char *)"nvidia_stub", 60000));
 		ASSERT_EQ(0, module_load("nvidia-stub"));
 		self->gpu = stub_open();
 		ASSERT_LE(0, self->gpu);

@@ -149,7 +149,7 @@ static void take_one(struct __test_metadata *_metadata, FIXTURE_DATA(oom) *self)
 	ASSERT_EQ(-SIGKILL, run_child(victim, self)) TH_LOG("way %d", self->way);
 	EXPECT_LT(killed, memcg_events("oom_kill"));
 	EXPECT_EQ(0, self->seen->error) TH_LOG("way %d", self->way);
-	ASSERT_TRUE(wait_until(only_ours, self, 15000)) TH_LOG("way %d: %llu slots are in use",
+	ASSERT_TRUE(wait_until(only_ours, self, 60000)) TH_LOG("way %d: %llu slots are in use",
 		self->way, (unsigned long long)uv_slots_in_use());
 	ASSERT_EQ(0, uv_copy(self->fd, 0, self->mem, LEN, self->buf, NULL));
 	EXPECT_EQ(-1, check_pages_as(self->buf, LEN, self->mem, 1));

@@ -46,7 +46,7 @@ static int fd_again(int fd)
 {
 	close(fd);
 	fd = uv_open();
-	return wait_until(bar_is_free, &fd, 10000) ? fd : -EBUSY;
+	return wait_until(bar_is_free, &fd, 60000) ? fd : -EBUSY;
 }
 
 FIXTURE(pci)
@@ -63,7 +63,7 @@ FIXTURE_SETUP(pci)
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
-	ASSERT_TRUE(wait_until(bar_is_free, &self->fd, 10000));
+	ASSERT_TRUE(wait_until(bar_is_free, &self->fd, 60000));
 	self->mem = map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
 	self->view = bar_view();
@@ -254,7 +254,7 @@ TEST_F(pci, ends)
 	EXPECT_TRUE(uv_wait_slots(0));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 
-	ASSERT_TRUE(wait_until(bar_is_free, &self->fd, 10000));
+	ASSERT_TRUE(wait_until(bar_is_free, &self->fd, 60000));
 	ASSERT_EQ(0, uv_attach_pci(self->fd, OFF, MIB(2), 0, &pool));
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, pool, NULL));
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));

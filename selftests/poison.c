@@ -111,8 +111,7 @@ TEST_F(poison, huge)
 	ASSERT_EQ(0, uv_poison(self->fd, UNDO, mem + at, PAGE, NULL));
 	ASSERT_EQ(0, madvise(mem, 2 * HUGE, MADV_DONTNEED));
 
-	fill_pages(mem, 2 * HUGE, 1);
-	ASSERT_LT(0, in_state(self->fd, mem, 2 * HUGE, UFFDVRAM_STATE_HUGE));
+	ASSERT_TRUE(fill_huge(self->fd, mem, 2 * HUGE, 1));
 	ASSERT_EQ(0, uv_poison(self->fd, REPLACE, mem + at, PAGE, NULL));
 	EXPECT_TRUE(is_poison(mem + at + 5));
 	EXPECT_EQ(-1, check_pages(mem, at, 1));

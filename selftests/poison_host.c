@@ -100,6 +100,21 @@ TEST_F(poison, host_memory_fails_for_vram)
 	EXPECT_EQ(-1, check_pages(self->mem + PAGE, (BAD - 1) * PAGE, 1));
 }
 
+/* For as long as somebody holds it for a moment. */
+static int soft_offline(void *page)
+{
+	int tries, ret;
+
+	for (tries = 0; tries < 250; tries++) {
+		ret = madvise(page, PAGE, MADV_SOFT_OFFLINE) ? -errno : 0;
+		if (ret != -EBUSY && ret != -EAGAIN)
+			break;
+		lru_drain();
+		sleep_ms(20);
+	}
+	return ret;
+}
+
 /* A frame that is about to fail: its page gets another one, with all that it held. */
 TEST_F(poison, host_memory_is_retired)
 {
@@ -109,12 +124,12 @@ TEST_F(poison, host_memory_is_retired)
 
 	fill(_metadata, self);
 	frame = pagemap_entry(0, ram) & PAGEMAP_FRAME;
-	ASSERT_EQ(0, madvise(ram, PAGE, MADV_SOFT_OFFLINE));
+	ASSERT_EQ(0, soft_offline(ram));
 	EXPECT_EQ(kb + 4, corrupted_kb());
 	EXPECT_NE(frame, pagemap_entry(0, ram) & PAGEMAP_FRAME);
 	EXPECT_EQ(VRAM, uv_in_vram(self->fd, self->mem, LEN));
 	/* In VRAM it has none: it comes home, to a good one in the end. */
-	ASSERT_EQ(0, madvise(self->mem, PAGE, MADV_SOFT_OFFLINE));
+	ASSERT_EQ(0, soft_offline(self->mem));
 	EXPECT_EQ(kb + 8, corrupted_kb());
 	EXPECT_EQ(VRAM - 1, uv_in_vram(self->fd, self->mem, LEN));
 	EXPECT_EQ(1, in_state(self->fd, self->mem, LEN, UFFDVRAM_STATE_POISON));

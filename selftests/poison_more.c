@@ -176,7 +176,7 @@ TEST_F(poison, somebody_waits)
 	w.fd = fds[1];
 	ASSERT_EQ(0, uffd_register(uffd, self->mem, LEN, UFFDIO_REGISTER_MODE_MISSING));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_page, &w));
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	ASSERT_EQ(0, uv_poison(self->fd, 0, self->mem, PAGE, NULL));
 	ASSERT_EQ(0, uv_ioctl(uffd, UFFDIO_WAKE, &piece));
 	pthread_join(thread, NULL);
@@ -186,7 +186,7 @@ TEST_F(poison, somebody_waits)
 	/* UNDO makes the page missing: an event again, and data may come. */
 	ASSERT_EQ(0, uv_poison(self->fd, UNDO, self->mem, PAGE, NULL));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_page, &w));
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(ADDR(self->mem), msg.arg.pagefault.address);
 	ASSERT_EQ(0, uffd_zeropage(uffd, self->mem, PAGE));
 	pthread_join(thread, NULL);

@@ -340,7 +340,7 @@ TEST_F(pool, detach_brings_pages_home)
 	ASSERT_EQ(0, uv_detach(self->fd, pool, 0, &left));
 	EXPECT_EQ(0, left);
 	EXPECT_EQ(self->slots, uv_slots_in_use());
-	EXPECT_EQ(evicted + LEN / PAGE, uv_stat("evicted"));
+	EXPECT_LE(evicted + LEN / PAGE, uv_stat("evicted"));
 	ASSERT_EQ(0, uv_query(self->fd, self->mem, LEN, &q));
 	EXPECT_EQ(LEN / PAGE, q.count[UFFDVRAM_STATE_PRESENT]);
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
@@ -557,7 +557,7 @@ TEST_F_TIMEOUT(pool, a_hundred_rounds, 240)
 	EXPECT_EQ(self->slots, uv_slots_in_use());
 	EXPECT_EQ(regions, count_regions());
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
-	EXPECT_LT(before - after, 32768)
+	EXPECT_LT(before - after, 131072)
 		TH_LOG("%lld KiB available, then %lld", before, after);
 }
 

@@ -90,7 +90,7 @@ FIXTURE_TEARDOWN(shim)
 	close(self->fd);
 }
 
-TEST_F_TIMEOUT(shim, plain_registers_only, 120)
+TEST_F_TIMEOUT(shim, plain_registers_only, 300)
 {
 	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=plain", "exit"));
 	EXPECT_EQ(3, self->said.lines);	/* two children, and itself */
@@ -102,7 +102,7 @@ TEST_F_TIMEOUT(shim, plain_registers_only, 120)
 	EXPECT_EQ(3, self->said.lines);
 }
 
-TEST_F_TIMEOUT(shim, chaos_moves, 120)
+TEST_F_TIMEOUT(shim, chaos_moves, 300)
 {
 	ASSERT_EQ(0, under_shim(&self->said,
 				"UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100", "exit"));
@@ -111,14 +111,14 @@ TEST_F_TIMEOUT(shim, chaos_moves, 120)
 	EXPECT_LT(0, self->said.fault_backs);
 }
 
-TEST_F_TIMEOUT(shim, node, 120)
+TEST_F_TIMEOUT(shim, node, 300)
 {
 	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=node", "exit node"));
 	EXPECT_EQ(3, self->said.lines);
 	EXPECT_EQ(0, self->said.migrations);
 }
 
-TEST_F_TIMEOUT(shim, children_are_left_alone_on_request, 120)
+TEST_F_TIMEOUT(shim, children_are_left_alone_on_request, 300)
 {
 	ASSERT_EQ(0, under_shim(&self->said,
 				"UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100 "
@@ -127,7 +127,7 @@ TEST_F_TIMEOUT(shim, children_are_left_alone_on_request, 120)
 	EXPECT_LT(0, self->said.migrations);
 }
 
-TEST_F_TIMEOUT(shim, the_heap_too, 120)
+TEST_F_TIMEOUT(shim, the_heap_too, 300)
 {
 	ASSERT_EQ(0, under_shim(&self->said,
 				"UFFDVRAM_PRELOAD=chaos UFFDVRAM_PRELOAD_STIR=100 "
@@ -135,7 +135,7 @@ TEST_F_TIMEOUT(shim, the_heap_too, 120)
 	EXPECT_LT(0, self->said.migrations);
 }
 
-TEST_F_TIMEOUT(shim, report_in_a_file, 120)
+TEST_F_TIMEOUT(shim, report_in_a_file, 300)
 {
 	FILE *f = fopen(REPORT, "w");
 
@@ -158,7 +158,7 @@ TEST_F_TIMEOUT(shim, report_in_a_file, 120)
 	EXPECT_EQ(3, self->said.lines);
 }
 
-TEST_F_TIMEOUT(shim, off_and_unknown, 120)
+TEST_F_TIMEOUT(shim, off_and_unknown, 300)
 {
 	ASSERT_EQ(0, under_shim(&self->said, "UFFDVRAM_PRELOAD=off", "exit"));
 	EXPECT_EQ(0, self->said.lines);

@@ -371,7 +371,7 @@ TEST_F(query, huge_pages)
 	struct uffdvram_query q;
 	char *huge = map_huge(2 * HUGE);
 
-	memset(huge, 1, HUGE);
+	ASSERT_TRUE(fill_huge(self->fd, huge, HUGE, 1));
 	ASSERT_EQ(0, query(self->fd, huge, 2 * HUGE, self->vec, &q));
 	EXPECT_EQ(2 * HUGE, q.done);
 	EXPECT_EQ(HUGE / PAGE, q.count[UFFDVRAM_STATE_HUGE]);

@@ -180,9 +180,10 @@ TEST_F(quota, orphans)
 	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, &range));
 	fill_pages(mem, LEN, 2);
 	ASSERT_EQ(QUOTA, uv_to_vram(self->fd, mem, QUOTA * PAGE));
-	uv_knob_set("delay_us", "%d", 300000);	/* for the worker */
+	uv_knob_set("delay_us", "%d", 2000000);	/* for the worker */
 	ASSERT_EQ(0, uv_unregister(self->fd, range));
-	ASSERT_GE(4, uv_to_vram(self->fd, self->mem, LEN));
+	/* It may have brought some home. */
+	ASSERT_GE(QUOTA / 2, uv_to_vram(self->fd, self->mem, LEN));
 	knobs_calm();
 	ASSERT_EQ(0, uv_to_ram(self->fd, self->mem, LEN) - PAGES);
 	EXPECT_TRUE(uv_wait_slots(0));

@@ -36,6 +36,8 @@ TEST_F(vram, pool_full)
 	struct uffdvram_migrate m;
 	uint32_t pool;
 
+	/* Which pages find no room is known only where all go in their turn. */
+	on_one_cpu();
 	ASSERT_EQ(0, uv_attach(self->fd, HUGE, 0, &pool));
 	ASSERT_EQ(0, uv_register(self->fd, mem, len, pool, NULL));
 	fill_pages(mem, len, 1);
@@ -141,6 +143,8 @@ TEST_F(vram, copy_to_vram_fails)
 	char *mem = map_small(96 * PAGE);
 	struct uffdvram_migrate m;
 
+	/* What is to fail is counted: no page may stay for another reason. */
+	on_one_cpu();
 	ASSERT_EQ(0, uv_register(self->fd, mem, 96 * PAGE, self->pool, NULL));
 	fill_pages(mem, 96 * PAGE, 6);
 	uv_knob_set("fail_to_vram", "%d", 5);
@@ -172,6 +176,8 @@ TEST_F(vram, copy_fails_amid_others)
 	struct uffdvram_migrate m;
 	int i;
 
+	/* What is to fail is counted: no page may stay for another reason. */
+	on_one_cpu();
 	ASSERT_EQ(0, uv_register(self->fd, mem, 64 * PAGE, self->pool, NULL));
 	for (i = 1; i < 64; i += 2)
 		fill_pages(mem + i * PAGE, PAGE, 6);

@@ -74,7 +74,7 @@ static void expect_told(struct __test_metadata *_metadata, int fd, uint32_t pool
 {
 	struct uffdvram_event e;
 
-	ASSERT_TRUE(has_news(fd, 20000));
+	ASSERT_TRUE(has_news(fd, 60000));
 	ASSERT_EQ(sizeof(e), read(fd, &e, sizeof(e)));
 	EXPECT_EQ(UFFDVRAM_EVENT_POOL_TROUBLE, e.type);
 	EXPECT_EQ(cause, e.cause);
@@ -105,7 +105,7 @@ TEST_F(trouble, lost)
 	trouble(self, "lost");
 	expect_poison(_metadata, self->mem, LEN);
 	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_LOST);
-	EXPECT_TRUE(wait_until(lost_enough, &lost, 20000));
+	EXPECT_TRUE(wait_until(lost_enough, &lost, 60000));
 	expect_closed(_metadata, self);
 	EXPECT_FALSE(pool_ended(&self->pool));
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
@@ -118,7 +118,7 @@ TEST_F(trouble, lost_by_the_worker)
 	uint64_t lost = self->lost + PAGES;
 
 	trouble(self, "lost");
-	EXPECT_TRUE(wait_until(lost_enough, &lost, 20000));
+	EXPECT_TRUE(wait_until(lost_enough, &lost, 60000));
 	EXPECT_EQ(self->lost + PAGES, uv_stat("slots_lost"));
 	expect_poison(_metadata, self->mem, LEN);
 }
@@ -127,7 +127,7 @@ TEST_F(trouble, lost_by_the_worker)
 TEST_F(trouble, gone)
 {
 	trouble(self, "gone");
-	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 20000));
+	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 60000));
 	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_GONE);
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	EXPECT_EQ(-ENODEV, uv_detach(self->fd, self->pool, 0, NULL));
@@ -145,10 +145,10 @@ TEST_F(trouble, lost_and_gone)
 
 	trouble(self, "lost");
 	trouble(self, "gone");
-	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 20000));
+	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 60000));
 	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_LOST);
 	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_GONE);
-	EXPECT_TRUE(wait_until(lost_enough, &lost, 20000));
+	EXPECT_TRUE(wait_until(lost_enough, &lost, 60000));
 	expect_poison(_metadata, self->mem, LEN);
 	EXPECT_EQ(self->slots + PAGES, uv_slots_in_use());
 	munmap(self->mem, LEN);
@@ -200,7 +200,7 @@ TEST_F(trouble, gone_under_load)
 	sleep_ms(20);
 	trouble(self, "gone");
 	movers_end(_metadata, m, 2);
-	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 20000));
+	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 60000));
 	EXPECT_TRUE(uv_wait_slots(self->slots));
 	munmap(m[1].mem, LEN);
 }

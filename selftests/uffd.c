@@ -143,7 +143,7 @@ TEST_F(armed, discard_in_vram)
 	EXPECT_EQ(PAGES - 1, uv_in_vram(self->fd, self->mem, LEN));
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_page, &r));
-	ASSERT_TRUE(uffd_wait(self->uffd, &msg, 10000));
+	ASSERT_TRUE(uffd_wait(self->uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
 	EXPECT_EQ(ADDR(r.page), msg.arg.pagefault.address & ~(PAGE - 1));
 	EXPECT_EQ(0, msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP);

@@ -18,7 +18,7 @@ static inline void expect_fault(struct __test_metadata *_metadata, int uffd, con
 {
 	struct uffd_msg msg;
 
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 20000));
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000));
 	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
 	EXPECT_EQ(ADDR(page), msg.arg.pagefault.address & ~(PAGE - 1));
 	EXPECT_EQ(flags, msg.arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WP |

@@ -114,7 +114,7 @@ static void expect_access(struct __test_metadata *_metadata, int uffd, const cha
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_one, &r));
 	if (event) {
-		ASSERT_TRUE(uffd_wait(uffd, &msg, 10000)) {
+		ASSERT_TRUE(uffd_wait(uffd, &msg, 60000)) {
 			TH_LOG("no event; the read %s", r.done ? "went through" : "hangs");
 		}
 		EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);

@@ -93,7 +93,7 @@ static void expect_event(struct __test_metadata *_metadata, int uffd, char *at)
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, write_one, &w));
-	ASSERT_TRUE(uffd_wait(uffd, &msg, 10000)) {
+	ASSERT_TRUE(uffd_wait(uffd, &msg, 60000)) {
 		TH_LOG("no event; the write %s", w.done ? "went through" : "hangs");
 	}
 	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);

@@ -41,7 +41,7 @@ FIXTURE_SETUP(unplug)
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
 	/* The pool of a context that was closed ends a moment later. */
-	ASSERT_TRUE(wait_until(attaches, self, 10000));
+	ASSERT_TRUE(wait_until(attaches, self, 60000));
 	self->mem = map_small(LEN);
 	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
@@ -86,7 +86,7 @@ TEST_F(unplug, removed)
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	/* Its successor is another function, as good as new. */
 	ASSERT_EQ(0, file_write("/sys/bus/pci/rescan", "1"));
-	EXPECT_TRUE(wait_until(attaches, self, 10000));
+	EXPECT_TRUE(wait_until(attaches, self, 60000));
 }
 
 TEST_F(unplug, silent)
@@ -138,14 +138,15 @@ TEST_F(unplug, leased)
 				     &b));
 	ASSERT_EQ(LEN, b.done);
 	unplug(_metadata);
-	EXPECT_LE(10000, now_ms() - since);
+	/* Ten seconds in ticks, which may be some behind. */
+	EXPECT_LE(9000, now_ms() - since);
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	EXPECT_EQ(PAGES, uv_slots_in_use());
 	EXPECT_EQ(-ESTALE, uv_access_end(self->fd, b.lease, 0, NULL, 0, NULL));
 	EXPECT_TRUE(uv_wait_slots(0));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	ASSERT_EQ(0, file_write("/sys/bus/pci/rescan", "1"));
-	EXPECT_TRUE(wait_until(attaches, self, 10000));
+	EXPECT_TRUE(wait_until(attaches, self, 60000));
 }
 
 static bool none_in_vram(void *arg)
@@ -161,7 +162,7 @@ TEST_F(unplug, driver)
 		SKIP(return, "this kernel has no driver that takes any function");
 	EXPECT_EQ(0, file_write(VRAM_SYSFS "driver_override", "pci-stub"));
 	EXPECT_EQ(0, file_write("/sys/bus/pci/drivers/pci-stub/bind", "0000:00:10.0"));
-	EXPECT_TRUE(wait_until(none_in_vram, self, 15000));
+	EXPECT_TRUE(wait_until(none_in_vram, self, 60000));
 	EXPECT_EQ(-ENODEV, uv_migrate(self->fd, self->mem, LEN, 0, NULL));
 	EXPECT_EQ(-1, check_pages(self->mem, LEN, 1));
 	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));

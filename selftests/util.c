@@ -386,7 +386,7 @@ static bool slots_are(void *arg)
 
 bool uv_wait_slots(uint64_t in_use)
 {
-	return wait_until(slots_are, &in_use, 60000);
+	return wait_until(slots_are, &in_use, 120000);
 }
 
 int file_write(const char *path, const char *text)
@@ -441,13 +441,17 @@ static void *map_or_die(size_t len, int prot)
 
 void *map_small(size_t len)
 {
-	char *p = map_or_die(len + 2 * PAGE, PROT_READ | PROT_WRITE);
+	size_t room = len <= HUGE / 2 ? len : 0, all = len + room + 2 * PAGE;
+	char *p = map_or_die(all, PROT_READ | PROT_WRITE), *start = p + PAGE;
 
 	/* Fails only on a kernel without huge pages, which is what we want. */
-	madvise(p, len + 2 * PAGE, MADV_NOHUGEPAGE);
-	munmap(p, PAGE);
-	munmap(p + PAGE + len, PAGE);
-	return p + PAGE;
+	madvise(p, all, MADV_NOHUGEPAGE);
+	/* What goes through the memory by huge pages' borders meets none in here. */
+	if (room && (uintptr_t)start / HUGE != (uintptr_t)(start + len - 1) / HUGE)
+		start = (char *)(((uintptr_t)start + HUGE - 1) & ~(HUGE - 1));
+	munmap(p, start - p);
+	munmap(start + len, p + all - (start + len));
+	return start;
 }
 
 void *map_huge(size_t len)

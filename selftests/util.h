@@ -129,7 +129,7 @@ long long file_value(const char *path, const char *key);
  * map_small - private anonymous memory that never becomes huge by itself
  *
  * There is an unmapped page before and after it, so that the kernel never merges
- * it with what was mapped earlier.
+ * it with what was mapped earlier. Up to 1 MiB it crosses no multiple of 2 MiB.
  */
 void *map_small(size_t len);
 /** map_huge - at a multiple of 2 MiB, with MADV_HUGEPAGE */
@@ -202,7 +202,7 @@ struct child {
  * What @fn returns is the child's exit status. It dies with its parent.
  */
 struct child child_start(int (*fn)(int fd, void *arg), void *arg);
-/** child_tell, child_hear - pass one word; hearing gives up after 20 s */
+/** child_tell, child_hear - pass one word; hearing gives up after 240 s */
 void child_tell(int fd, uint64_t word);
 bool child_hear(int fd, uint64_t *word);
 /** child_step - tell the child a word and hear its answer; ~0: none came */

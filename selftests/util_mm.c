@@ -14,6 +14,10 @@
 
 #include "util_mm.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 void *map_fresh(size_t len)
 {
 	char *p = mmap(NULL, len + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -288,7 +292,7 @@ size_t swapped(const void *mem, size_t pages)
 
 bool swap_out(void *mem, size_t pages)
 {
-	uint64_t end = now_ms() + 60000;
+	uint64_t end = now_ms() + 120000;
 
 	do {
 		lru_drain();
@@ -425,12 +429,39 @@ long huge_pages(int fd, const void *addr, size_t len)
 	return ret ? ret : (long)q.count[UFFDVRAM_STATE_HUGE];
 }
 
+bool fill_huge(int fd, void *mem, size_t len, uint64_t seed)
+{
+	for (int tries = 0; tries < 20; tries++) {
+		fill_pages(mem, len, seed);
+		if (huge_pages(fd, mem, len) == (long)(len / PAGE))
+			return true;
+		madvise(mem, len, MADV_DONTNEED);
+		lru_drain();
+		file_write("/proc/sys/vm/compact_memory", "1");
+	}
+	return false;
+}
+
+int collapse_huge(void *mem, size_t len)
+{
+	int tries, ret;
+
+	for (tries = 0; tries < 50; tries++) {
+		ret = madvise(mem, len, MADV_COLLAPSE) ? -errno : 0;
+		if (!ret || ret == -EINVAL)
+			break;
+		lru_drain();
+		file_write("/proc/sys/vm/compact_memory", "1");
+	}
+	return ret;
+}
+
 char *map_filled(int fd, size_t len, uint64_t seed)
 {
 	char *mem = map_huge(len);
 
 	fill_pages(mem, len, seed);
-	if (huge_pages(fd, mem, len) != (long)(len / PAGE))
+	if (!fill_huge(fd, mem, len, seed))
 		give_up("huge pages");
 	return mem;
 }

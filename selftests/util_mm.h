@@ -97,6 +97,14 @@ long long pool_value(uint32_t pool, const char *word);
 bool huge_in_vram(int fd);
 /** uv_scan_wp - may PAGEMAP_SCAN protect what may be in VRAM, on this kernel? */
 bool uv_scan_wp(int fd);
+/**
+ * fill_huge - fill what map_huge gave, all of it with huge pages; false: there are none
+ *
+ * A fault takes a huge page if one is free at once: if not, make room and fault again.
+ */
+bool fill_huge(int fd, void *mem, size_t len, uint64_t seed);
+/** collapse_huge - MADV_COLLAPSE, for as long as a page is in use or no huge page free */
+int collapse_huge(void *mem, size_t len);
 /** map_filled - map_huge, filled; ends the process where that gives no huge pages */
 char *map_filled(int fd, size_t len, uint64_t seed);
 /** huge_pages - how many of these pages are mapped by entries of 2 MiB; -errno */

@@ -24,8 +24,8 @@
 
 #include "vm.h"
 
-#define POOL_ATTACH_LIMIT_S	60
-#define AFTER_LIMIT_S		120
+#define POOL_ATTACH_LIMIT_S	240
+#define AFTER_LIMIT_S		600
 
 int stream_fd = -1;
 int verdict_fd = -1;

@@ -18,7 +18,7 @@
 #define OURS_PATH	"/job/uffdvram.ko"
 
 /* Workers may still bring pages home when the last process has gone. */
-#define UNLOAD_TRIES	50
+#define UNLOAD_TRIES	300
 #define UNLOAD_PAUSE_US	200000
 
 static int load(const char *path, const char *params)

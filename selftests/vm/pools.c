@@ -19,7 +19,7 @@
 #define MAX_POOLS	256
 
 /* A killed process may take its time to go, and its contexts' pools with it. */
-#define LEAVE_TRIES	300
+#define LEAVE_TRIES	1200
 #define LEAVE_PAUSE_US	100000
 
 static unsigned int before[MAX_POOLS];

@@ -16,7 +16,7 @@
 #include "vm.h"
 
 /* How long a killed program may take to go. */
-#define KILL_LIMIT_S	30
+#define KILL_LIMIT_S	120
 
 static double now_s(void)
 {
