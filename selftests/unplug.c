@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* IVSHMEM: 256 */
+/* TIMEOUT: 240 */
 /*
  * A function whose BAR holds pages is removed, stops answering, or gets a driver:
  * its pages come home, or are poison, and are never anything else.
