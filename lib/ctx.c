@@ -55,6 +55,12 @@ static const char *ioctl_name(unsigned long cmd)
 	return names[_IOC_NR(cmd) - UFFDVRAM_CMD_BASE];
 }
 
+void uffdvram_ctx_refused(const struct uffdvram_ctx *ctx, unsigned long cmd, int err)
+{
+	uffdvram_log(&ctx->opts, LOG_DEBUG, "%s: %s", ioctl_name(cmd),
+		     strerrordesc_np(err) ?: "unknown error");
+}
+
 int uffdvram_ctx_ioctl(const struct uffdvram_ctx *ctx, unsigned long cmd,
 		       void *arg)
 {
@@ -63,8 +69,7 @@ int uffdvram_ctx_ioctl(const struct uffdvram_ctx *ctx, unsigned long cmd,
 	if (ioctl(ctx->fd, cmd, arg) >= 0)
 		return 0;
 	err = errno;
-	uffdvram_log(&ctx->opts, LOG_DEBUG, "%s: %s", ioctl_name(cmd),
-		     strerrordesc_np(err) ?: "unknown error");
+	uffdvram_ctx_refused(ctx, cmd, err);
 	return -err;
 }
 

@@ -46,6 +46,9 @@ bool uffdvram_ctx_is_own(struct uffdvram_ctx *ctx);
 int uffdvram_ctx_ioctl(const struct uffdvram_ctx *ctx, unsigned long cmd,
 		       void *arg);
 
+/* Tells the log that the module answered @cmd with errno @err. */
+void uffdvram_ctx_refused(const struct uffdvram_ctx *ctx, unsigned long cmd, int err);
+
 /* End of @member in @type: the least size of a structure that has it. */
 #define UFFDVRAM_END_OF(type, member) \
 	(offsetof(type, member) + sizeof(((type *)0)->member))

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -144,8 +145,7 @@ int uffdvram_range_pages(const struct uffdvram_range *range, uint64_t off,
 	return uffdvram_range_within(range, off, len);
 }
 
-static void moved_add(struct uffdvram_moved *sum,
-		      const struct uffdvram_migrate *part)
+void uffdvram_moved_add(struct uffdvram_moved *sum, const struct uffdvram_moved *part)
 {
 	unsigned int i;
 
@@ -173,6 +173,7 @@ int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 {
 	uint32_t how = (flags & UFFDVRAM_MOVE_TO_RAM ? UFFDVRAM_MIGRATE_TO_RAM : 0) |
 		       (flags & UFFDVRAM_MOVE_POPULATED ? UFFDVRAM_MIGRATE_POPULATED : 0);
+	struct uffdvram_moved part;
 	struct uffdvram_migrate m;
 	uint64_t done = 0;
 	int ret;
@@ -185,7 +186,12 @@ int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 			.len = len - done,
 		};
 		ret = uffdvram_ctx_ioctl(ctx, UFFDVRAM_MIGRATE, &m);
-		moved_add(sum, &m);
+		part.done = m.done;
+		part.moved = m.moved;
+		part.already = m.already;
+		memcpy(part.stayed, m.stayed, sizeof(part.stayed));
+		memcpy(part.first, m.first, sizeof(part.first));
+		uffdvram_moved_add(sum, &part);
 		done += m.done;
 	} while (done < len && uffdvram_again(&ret, m.done, flags & UFFDVRAM_MOVE_EINTR));
 	return ret;
@@ -212,7 +218,7 @@ static int move_pinned(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 	int ret;
 
 	uffdvram_lru_drain(ctx);
-	ret = uffdvram_move_add(ctx, addr, len, flags, &again);
+	ret = uffdvram_move_threads(ctx, addr, len, flags, &again);
 	/* What it did not come to is as before. */
 	if (again.done < sum->done)
 		return ret;
@@ -231,7 +237,7 @@ int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		  uint32_t flags, struct uffdvram_moved *moved)
 {
 	const uint32_t known = UFFDVRAM_MOVE_TO_RAM | UFFDVRAM_MOVE_EINTR |
-			       UFFDVRAM_MOVE_POPULATED;
+			       UFFDVRAM_MOVE_POPULATED | UFFDVRAM_MOVE_THREADS(0xff);
 	struct uffdvram_moved sum;
 	int ret;
 
@@ -242,7 +248,7 @@ int uffdvram_move(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 	sum = (struct uffdvram_moved){ .size = sizeof(sum) };
 	if (flags & ~known)
 		return -EOPNOTSUPP;
-	ret = uffdvram_move_add(ctx, addr, len, flags, &sum);
+	ret = uffdvram_move_threads(ctx, addr, len, flags, &sum);
 	if (!ret && sum.stayed[UFFDVRAM_STAY_PINNED])
 		ret = move_pinned(ctx, addr, len, flags, &sum);
 	uffdvram_opts_out(moved, &sum, sizeof(sum));

@@ -53,6 +53,16 @@ int uffdvram_move_add(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
 		      uint32_t flags, struct uffdvram_moved *sum);
 
 /*
+ * The same, by as many threads as @flags say (UFFDVRAM_MOVE_THREADS), in parallel.c.
+ * After an error @sum is that of all that lies before it.
+ */
+int uffdvram_move_threads(struct uffdvram_ctx *ctx, uint64_t addr, uint64_t len,
+			  uint32_t flags, struct uffdvram_moved *sum);
+
+/* Adds what was done at higher addresses; size is not looked at. */
+void uffdvram_moved_add(struct uffdvram_moved *sum, const struct uffdvram_moved *part);
+
+/*
  * Has all CPUs put the pages, which they have kept back to do so for many at once, on the
  * lists where they belong: until then such a page looks pinned. Only root has a call for
  * that, but who asks for pages to be moved to another node gets it first; here, none.

@@ -79,9 +79,9 @@ TEST_F(ctl, moves_memory_of_a_process)
 			 "sleep 0.2\n"	/* what an LRU batch of a CPU held comes later */
 			 "move in 1\n"
 			 "sleep 1\n"
-			 "move in 0x%lx+4M\n"
+			 "move in -t 2 0x%lx+4M\n"
 			 "map\n"
-			 "move out 1\n"
+			 "move out -t 64 1\n"
 			 "map\n"
 			 "stats -i 0.1 all\n"
 			 "end\n", self->pid, self->addr, self->addr));
@@ -433,6 +433,8 @@ TEST(wrong_commands)
 		"range del", "range del x", "range del 0", "range list all", "map -w 0",
 		"map -w 513", "map -w", "map 1 2", "map --wide", "map 0x1001+4K",
 		"map 0xffffffffffffffff+1", "move in", "move up all", "move in x", "batch",
+		"move in -t 0 all", "move out -t 65 all", "move in -t two all", "move in -t 2",
+		"move in -x 2 all", "move up -t 2 all",
 		"sleep", "sleep -1", "wait 1", "events -n", "events -t -1", "events 1",
 		"range add anon:1M --fault-events", "stats 1", "doctor 1",
 		"poison", "poison more all", "pool attach nvidia 1G --shared",

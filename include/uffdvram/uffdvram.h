@@ -27,9 +27,10 @@
  *   -EINVAL: shorter than in the first release; -E2BIG: longer than this library
  *   knows, and what it does not know is not zero.
  * - An options argument may be NULL for the defaults, unless said otherwise.
- * - The library starts no thread, installs no signal handler, reads no
- *   environment, never exits, and prints nothing: it tells the context's log
- *   callback. Only uffdvram_cuda_attach() loads a library that does some of this.
+ * - The library starts no thread, but for UFFDVRAM_MOVE_THREADS, which end with the
+ *   call. It installs no signal handler, reads no environment, never exits, and prints
+ *   nothing: it tells the context's log callback. Only uffdvram_cuda_attach() loads a
+ *   library that does some of this.
  *
  * Threads and processes
  * ---------------------
@@ -345,11 +346,23 @@ uint32_t uffdvram_range_number(const struct uffdvram_range *range);
 #define UFFDVRAM_MOVE_EINTR	(1U << 1)
 /** UFFDVRAM_MOVE_POPULATED - leave holes and the zero page: nothing is made in VRAM. */
 #define UFFDVRAM_MOVE_POPULATED	(1U << 2)
+/**
+ * UFFDVRAM_MOVE_THREADS - share the work between @n threads, of which the caller is one
+ *
+ * 0 and 1: none but the caller; up to 255, of which 64 are used at most, and no more than
+ * there are pieces of 2 MiB. The library starts them, with all signals blocked, and they
+ * have ended when the call returns; where it can start none, it does without.
+ *
+ * Results are those of one thread. But after an error, pages behind it may have moved
+ * that are not counted; and where there is not room for all pages, those that stay
+ * need not be the last ones.
+ */
+#define UFFDVRAM_MOVE_THREADS(n)	((uint32_t)(n) << 8)
 
 /**
  * struct uffdvram_moved - what a move did
  * @size: sizeof(struct uffdvram_moved)
- * @done: bytes handled
+ * @done: bytes handled, from the first one on; where an error is, if there is one
  * @moved: pages that moved
  * @already: pages that were there before
  * @stayed: pages that did not move, by enum uffdvram_stay

@@ -9,7 +9,10 @@
 
 #include "cmd.h"
 #include "json.h"
+#include "parse.h"
 #include "target.h"
+
+#define MAX_THREADS	64
 
 static uint64_t stayed_pages(const struct uffdvram_moved *m)
 {
@@ -71,7 +74,7 @@ static void move_json(struct json *j, const struct target *t,
 	json_close(j, '}');
 }
 
-static int move_all(struct session *s, const struct targets *t, bool to_ram)
+static int move_all(struct session *s, const struct targets *t, uint32_t flags)
 {
 	struct json j = { .out = stdout };
 	char text[TARGET_TEXT_MAX];
@@ -83,12 +86,11 @@ static int move_all(struct session *s, const struct targets *t, bool to_ram)
 		json_open(&j, NULL, '[');
 	for (i = 0; !ret && i < t->n; i++) {
 		m = (struct uffdvram_moved){ .size = sizeof(m) };
-		ret = uffdvram_move(s->ctx, t->list[i].addr, t->list[i].len,
-				    to_ram ? UFFDVRAM_MOVE_TO_RAM : 0, &m);
+		ret = uffdvram_move(s->ctx, t->list[i].addr, t->list[i].len, flags, &m);
 		if (s->json)
 			move_json(&j, &t->list[i], &m);
 		else if (!ret || m.done)
-			move_text(&t->list[i], &m, to_ram);
+			move_text(&t->list[i], &m, flags & UFFDVRAM_MOVE_TO_RAM);
 	}
 	if (s->json)
 		json_close(&j, ']');
@@ -99,24 +101,37 @@ static int move_all(struct session *s, const struct targets *t, bool to_ram)
 	return CTL_OK;
 }
 
+/* "in" or "out", and how many threads. */
+static int move_parse(struct session *s, int argc, char **argv, uint32_t *flags)
+{
+	uint32_t threads = 0;
+
+	if ((argc != 3 && (argc != 5 || strcmp(argv[2], "-t"))) ||
+	    (strcmp(argv[1], "in") && strcmp(argv[1], "out")))
+		return session_usage(s, "move: usage: move in|out [-t THREADS] N|all|ADDR+LEN");
+	if (argc == 5 && (parse_u32(argv[3], &threads) || !threads || threads > MAX_THREADS))
+		return session_usage(s, "move: \"%s\" is no number of threads: 1 to %d",
+				     argv[3], MAX_THREADS);
+	*flags = UFFDVRAM_MOVE_THREADS(threads) |
+		 (strcmp(argv[1], "in") ? UFFDVRAM_MOVE_TO_RAM : 0);
+	return CTL_OK;
+}
+
 int cmd_move(struct session *s, int argc, char **argv)
 {
 	struct targets t;
-	bool to_ram;
+	uint32_t flags = 0;
 	int ret;
 
 	if (!s->pid)
 		return session_usage(s, "move: say which process: -p PID");
-	if (argc != 3 || (strcmp(argv[1], "in") && strcmp(argv[1], "out")))
-		return session_usage(s, "move: usage: move in|out N|all|ADDR+LEN");
-	to_ram = !strcmp(argv[1], "out");
-	ret = session_ctx(s, "move");
+	ret = move_parse(s, argc, argv, &flags) ?: session_ctx(s, "move");
 	if (ret)
 		return ret;
-	ret = targets_find(s, "move", argv[2], &t);
+	ret = targets_find(s, "move", argv[argc - 1], &t);
 	if (ret)
 		return ret;
-	ret = move_all(s, &t, to_ram);
+	ret = move_all(s, &t, flags);
 	targets_free(&t);
 	return ret;
 }

@@ -21,7 +21,7 @@ static const char usage_text[] =
 "  map [-w COLS] [--ascii] [-o FILE.svg] [WHAT]\n"
 "                                         where the pages of process PID live, and\n"
 "                                         what of them was written; as a picture, too\n"
-"  move in|out WHAT                       pages in ranges to VRAM, or to RAM\n"
+"  move in|out [-t THREADS] WHAT          pages in ranges to VRAM, or to RAM\n"
 "  poison set [--replace]|undo|list WHAT  mark pages as lost, also those that are\n"
 "                                         there; take marks back; show them\n"
 "  show pools|contexts|ranges [CONTEXT]|poison [CONTEXT]\n"
