@@ -163,13 +163,15 @@ static size_t row_len(const struct row *row)
 	return row->len ? row->len : counted(row) ? PAIR_LEN : LEN;
 }
 
-static void print_result(const struct row *row, double min, double max, const double *count)
+/* @result: of all rounds, the least first. */
+static void print_result(const struct row *row, const double *result, const double *count)
 {
 	unsigned int i;
 
 	if (counting == counted(row))
-		printf("%s %s %s %.9g %.9g %d\n", counting ? "wait" : "insn", row->op,
-		       measured->name, min, max, ROUNDS);
+		printf("%s %s %s %.9g %.9g %d %.9g\n", counting ? "wait" : "insn", row->op,
+		       measured->name, result[0], result[ROUNDS - 1], ROUNDS,
+		       result[ROUNDS / 2]);
 	for (i = 0; counting && counts_name(i); i++)
 		printf("count %s %s %s %.9g\n", row->op, measured->name, counts_name(i),
 		       count[i]);
@@ -188,10 +190,17 @@ static void count_rest(const struct row *row, size_t len, double *count)
 			count[k] = counts_result[k];
 }
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
 /* The least of each: whatever else the machine did came on top. */
 static void run_row(const struct row *row)
 {
-	double min = 0, max = 0, count[MAX_COUNTS] = { 0 };
+	double result[ROUNDS], count[MAX_COUNTS] = { 0 };
 	size_t len = row_len(row);
 	unsigned int i, k;
 
@@ -201,17 +210,15 @@ static void run_row(const struct row *row)
 		once(row, measured, len);
 	for (i = 0; i < ROUNDS; i++) {
 		once(row, measured, len);
-		if (!i || measure_result < min)
-			min = measure_result;
-		if (!i || measure_result > max)
-			max = measure_result;
+		result[i] = measure_result;
 		for (k = 0; k < MAX_COUNTS; k++)
 			if (!i || counts_result[k] < count[k])
 				count[k] = counts_result[k];
 	}
 	if (counting && counted(row))
 		count_rest(row, len, count);
-	print_result(row, min, max, count);
+	qsort(result, ROUNDS, sizeof(result[0]), compare);
+	print_result(row, result, count);
 }
 
 /* Each size once: they are large, so that little noise is in them. */
