@@ -2,6 +2,7 @@
 #include "memcg.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,6 +40,14 @@ bool memcg_leave(void)
 long long memcg_events(const char *what)
 {
 	return file_value(GROUP "memory.events", what);
+}
+
+long long memcg_current(void)
+{
+	char text[32];
+	long ret = file_read(GROUP "memory.current", text, sizeof(text));
+
+	return ret < 0 ? ret : atoll(text);
 }
 
 /* Who was killed may not be quite gone. */

@@ -14,6 +14,8 @@ bool memcg_enter(void);
 bool memcg_leave(void);
 /** memcg_events - how often this happened ("max", "oom_kill"), or -1 */
 long long memcg_events(const char *what);
+/** memcg_current - bytes charged to it, or a negative errno; some are charged ahead for each CPU */
+long long memcg_current(void);
 /** memcg_drop - nobody may be in it any more */
 bool memcg_drop(void);
 

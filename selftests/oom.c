@@ -19,6 +19,7 @@ enum way {
 	BY_TOUCH,	/* while a thread moves other pages of it */
 	BY_MIGRATE,	/* holes become pages in VRAM, which count like others */
 	BY_COPY,	/* into holes */
+	BY_CONVERT,	/* holes become private pages of zeroes */
 	BY_OTHERS,	/* by touch, while a thread moves the parent's pages */
 	WAYS
 };
@@ -96,6 +97,9 @@ static void grow(const FIXTURE_DATA(oom) *self, int fd, char *mem)
 	for (size_t at = 0; at < GROWS; at += LEN) {
 		if (self->way == BY_MIGRATE)
 			CALL(self->seen, uv_migrate(fd, mem + at, LEN, 0, NULL));
+		else if (self->way == BY_CONVERT)
+			CALL(self->seen, uv_convert(fd, UFFDVRAM_CONVERT_PRIVATE, mem + at, LEN, 0,
+						    NULL));
 		else if (self->way == BY_COPY)
 			CALL(self->seen, uv_copy(fd, UFFDVRAM_COPY_WRITE, mem + at, LEN,
 						 self->buf, NULL));
@@ -172,6 +176,7 @@ TEST_F(oom, while_pages_move)
 	}
 	EXPECT_EQ(rounds, inside[BY_MIGRATE]);
 	EXPECT_EQ(rounds, inside[BY_COPY]);
+	EXPECT_EQ(rounds, inside[BY_CONVERT]);
 	EXPECT_LT(0, sum);
 }
 

@@ -69,6 +69,9 @@ static const struct row rows[] = {
 	  "0.01*userfaultfd", DENSE_LEN, 10000 },
 	/* No target was set: four times what it costs only to look where pages are. */
 	ROW("lease", INSN, row_lease, PAGE, OURS | HMM, "test_hmm", "4*test_hmm"),
+	/* What was moved here before only changes hands. */
+	ROW("convert", INSN, row_convert, PAGE, OURS | PLAIN, "plain", "0.5*plain"),
+	ROW("convert-from-ram", INSN, row_convert_ram, PAGE, OURS | PLAIN, "plain", "0.5*plain"),
 	ROW("pool-2threads", WAITS, row_pool_2threads, PAGE, OURS | FLOOR | LEAN, "floor", "0.001"),
 	ROW("fault-2threads", WAITS, row_fault_2threads, PAGE, OURS | FLOOR | HMM, "floor",
 	    "0.001"),

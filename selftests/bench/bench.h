@@ -32,6 +32,7 @@ enum {
 	SOFT = 1 << 7,
 	KVM = 1 << 8,
 	SCAN_BITS = 1 << 9,
+	PLAIN = 1 << 10,
 };
 
 /**
@@ -60,6 +61,7 @@ enum {
  * @harvest: find out which pages were written since the last time; tracks writes from now on
  * @harvested: how many @harvest found
  * @lease: the device uses these pages, all of them, for a moment; or finds out where they are
+ * @convert: nobody but the device can have these pages; then everybody can again
  */
 struct subject {
 	unsigned int bit;
@@ -81,6 +83,7 @@ struct subject {
 	void (*harvest)(char *mem, size_t len);
 	size_t (*harvested)(size_t len);
 	void (*lease)(char *mem, size_t len);
+	void (*convert)(char *mem, size_t len);
 };
 
 extern const struct subject subjects[];
@@ -96,7 +99,11 @@ void bits_harvest(char *mem, size_t len);
 size_t bits_harvested(size_t len);
 void hmm_lease(char *mem, size_t len);
 
-/* subjects.c, for that one */
+/* subject_convert.c */
+void ours_convert(char *mem, size_t len);
+void plain_convert(char *mem, size_t len);
+
+/* subjects.c, for those two */
 extern struct uffdvram_ctx *ours_ctx;
 extern struct uffdvram_range *ours_range;
 extern int subject_fd;		/* the device, or the file in /proc, that is in use */
@@ -154,6 +161,8 @@ void row_install(const struct round *r);
 void row_rearm(const struct round *r);
 void row_poison_replace(const struct round *r);
 void row_poison_marker(const struct round *r);
+void row_convert(const struct round *r);
+void row_convert_ram(const struct round *r);
 void row_pool_2threads(const struct round *r);
 void row_fault_2threads(const struct round *r);
 /* rows_harvest.c */

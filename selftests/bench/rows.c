@@ -236,6 +236,34 @@ void row_poison_marker(const struct round *r)
 	poison(r, false);
 }
 
+static void convert(const struct round *r)
+{
+	measure_begin(CLOCK_THREAD_CPUTIME_ID);
+	r->s->convert(r->mem, r->len);
+	measure_end(r->len / PAGE);
+	/* Shared pages stay where they are until somebody touches them. */
+	if (r->s->in)
+		check_in(r);
+}
+
+/* There and back, as when a guest shares memory with its host for a while. */
+void row_convert(const struct round *r)
+{
+	fill(r->mem, r->len);
+	if (r->s->in) {
+		r->s->in(r->mem, r->len);
+		check_in(r);
+	}
+	convert(r);
+}
+
+/* The same after CPUs had it: it has to be moved first. */
+void row_convert_ram(const struct round *r)
+{
+	fill(r->mem, r->len);
+	convert(r);
+}
+
 /* Two threads, each on its own CPU and its own half of the memory. */
 
 struct pair {

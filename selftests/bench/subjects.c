@@ -377,7 +377,7 @@ const struct subject subjects[] = {
 		.folios = ours_folios, .in = ours_in, .out = ours_out, .arm = ours_arm,
 		.install = ours_install, .rearm = ours_rearm, .poison = ours_poison,
 		.device_write = ours_device_write, .harvest = ours_harvest,
-		.harvested = ours_harvested, .lease = ours_lease,
+		.harvested = ours_harvested, .lease = ours_lease, .convert = ours_convert,
 	}, {
 		.bit = FLOOR, .name = "floor", .module = "uffdvram_floor",
 		.file = "/files/uffdvram-floor.ko", .params = "mib=64",
@@ -416,6 +416,8 @@ const struct subject subjects[] = {
 	}, {
 		.bit = KVM, .name = "kvm_dirty_log", .drop = kvm_drop, .arm = kvm_arm,
 		.dirty = kvm_dirty, .rearm = kvm_rearm, .written = kvm_written,
+	}, {
+		.bit = PLAIN, .name = "plain", .convert = plain_convert,
 	}, { 0 }
 };
 
