@@ -101,8 +101,9 @@ FIXTURE_SETUP(dmem)
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	ASSERT_EQ(0, file_write(ROOT "cgroup.subtree_control", "+dmem"));
-	ASSERT_EQ(0, mkdir(A, 0755));
-	ASSERT_EQ(0, mkdir(B, 0755));
+	/* A test that was cut off has left them. */
+	ASSERT_TRUE(!mkdir(A, 0755) || errno == EEXIST);
+	ASSERT_TRUE(!mkdir(B, 0755) || errno == EEXIST);
 	self->fd = uv_open();
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(8), UFFDVRAM_POOL_SHARED, &self->pool));
