@@ -9,6 +9,7 @@
  *  3. mmap_lock		of the address space of a context; for writing, a VMA's
  *				lock, too, where large folios are taken apart
  *  4. uffdvram_mm.lock		mutex; the ranges of an address space
+ *     uffdvram_dmem.lock	rwsem; a pool's region, while somebody charges
  *  5. folio locks		taken by the core's migrate_*() with trylock only,
  *				by us on pages that nobody else knows yet
  *  6. page table locks
@@ -16,6 +17,7 @@
  *  7. uffdvram_slots.lock	spinlock, irqs off; the search for free slots
  *     uffdvram_vram.owners_lock	spinlock; ranges that use a pool
  *     uffdvram_owner.leases_lock	spinlock; leases of a range's slots, which a harvest reads
+ *     uffdvram_dmem_account.lock	spinlock; charges; only tried where slots become free
  *     uffdvram_mm.ctxs_lock	spinlock; contexts of an address space
  *     uffdvram_ctxs		spinlock of an xarray; contexts by number, and within it
  *     uffdvram_ctx.ranges	likewise; a context's ranges by number

@@ -24,6 +24,7 @@
  *	lease	 slots that the device uses		slot_lease  as a slot knows it
  *	fault_lease  a CPU waits for a device	lease_dirty  as who harvests sees them
  *	owner	 whose slots			user	 who pays for them
+ *	dmem	 what cgroups pay
  *	event	 what a context has to tell	lock	 the lock catalogue
  *	stat	 counters			latency	 how long it took
  *	object	 what has to be freed		inject	 failures on request (tests)

@@ -297,17 +297,30 @@ static void in_go_without(struct uffdvram_migrate_step *s, unsigned int got, u8 
 	}
 }
 
+/* What it means for pages that there are no more slots. */
+static u8 in_no_slot(int err)
+{
+	switch (err) {
+	case -EDQUOT:
+		return UFFDVRAM_STAY_QUOTA;
+	case -ENOMEM:
+		return UFFDVRAM_STAY_NO_MEMORY;
+	default:
+		return UFFDVRAM_STAY_NO_SLOT;
+	}
+}
+
 /* Takes a slot for each page that is wanted, or for the first of them. */
 static void in_take_any(struct uffdvram_migrate_step *s)
 {
 	const u8 *fate = s->fate;
 	u32 *slots = s->slots;
 	unsigned int got, i;
-	bool quota;
+	int err;
 
-	got = uffdvram_vram_alloc(s->to.v, s->to.owner, slots, s->wanted, &quota);
+	got = uffdvram_vram_alloc(s->to.v, s->to.owner, slots, s->wanted, &err);
 	if (got < s->wanted)
-		in_go_without(s, got, quota ? UFFDVRAM_STAY_QUOTA : UFFDVRAM_STAY_NO_SLOT);
+		in_go_without(s, got, in_no_slot(err));
 	/* From the list to the pages: none is before its place in the list. */
 	for (i = s->npages; i-- > got;)
 		slots[i] = uffdvram_fate_wanted(fate[i]) ? slots[--got] : UFFDVRAM_NO_SLOT;

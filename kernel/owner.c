@@ -26,6 +26,7 @@ struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
 	INIT_LIST_HEAD(&o->pool_link);
 	spin_lock_init(&o->leases_lock);
 	INIT_LIST_HEAD(&o->leases);
+	uffdvram_dmem_account_init(&o->dmem);
 	kref_get(&events->ref);
 	o->events = events;
 	uffdvram_user_hold(user);
@@ -48,42 +49,66 @@ void uffdvram_owner_release(struct uffdvram_owner *o)
 {
 	/* At once, for who tries the same again. */
 	uffdvram_user_uncharge(o->user, o->prepaid);
+	uffdvram_dmem_uncharge(&o->dmem, o->prepaid);
 	call_rcu(&o->rcu, owner_free);
 }
 
-/**
- * uffdvram_owner_charge() - have an owner's user pay for slots
- * @o: the owner
- * @n: how many are wanted
- *
- * Return: how many the user's quota allows; for each a reference is taken.
- */
-unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n)
+/* The user first: only what the quota allows is charged to the cgroup. */
+static int owner_pay(struct uffdvram_owner *o, struct uffdvram_dmem *d, unsigned long *n)
 {
-	if (!o->prepaid)
-		n = uffdvram_user_charge(o->user, n);
-	atomic_long_add(n, &o->refs);
-	return n;
+	unsigned long may = uffdvram_user_charge(o->user, *n);
+	int ret = may < *n ? -EDQUOT : 0;
+	int err;
+
+	*n = may;
+	err = uffdvram_dmem_charge(d, &o->dmem, n);
+	uffdvram_user_uncharge(o->user, may - *n);
+	return err ?: ret;
 }
 
 /**
- * uffdvram_owner_prepay() - have an owner's user pay for a window
+ * uffdvram_owner_charge() - have an owner's user, and our cgroup, pay for slots
+ * @o: the owner
+ * @d: of its pool
+ * @n: in: how many are wanted; out: how many are paid for; each takes a reference
+ *
+ * May sleep.
+ *
+ * Return: 0, or why there are fewer: -EDQUOT (the quota, or a limit of the cgroup) or
+ * -ENOMEM.
+ */
+int uffdvram_owner_charge(struct uffdvram_owner *o, struct uffdvram_dmem *d,
+			  unsigned long *n)
+{
+	int ret = o->prepaid ? 0 : owner_pay(o, d, n);
+
+	atomic_long_add(*n, &o->refs);
+	return ret;
+}
+
+/**
+ * uffdvram_owner_prepay() - have them pay for a window
  * @o: an owner without slots
+ * @d: of its pool
  * @n: slots of the window
  *
- * It is paid for until the last of its slots is free.
+ * It is paid for until the last of its slots is free. May sleep.
  *
- * Return: false if that is over the user's quota.
+ * Return: 0, -EDQUOT or -ENOMEM.
  */
-bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n)
+int uffdvram_owner_prepay(struct uffdvram_owner *o, struct uffdvram_dmem *d,
+			  unsigned long n)
 {
-	unsigned long may = uffdvram_user_charge(o->user, n);
+	unsigned long may = n;
+	int ret = owner_pay(o, d, &may);
 
-	if (may < n)
-		uffdvram_user_uncharge(o->user, may);
-	else
+	if (!ret) {
 		o->prepaid = n;
-	return may == n;
+		return 0;
+	}
+	uffdvram_user_uncharge(o->user, may);
+	uffdvram_dmem_uncharge(&o->dmem, may);
+	return ret;
 }
 
 /*

@@ -13,6 +13,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
+#include "dmem.h"
 #include "user.h"
 
 struct mm_struct;
@@ -32,6 +33,7 @@ struct uffdvram_events;
  * @events: of its context
  * @user: who pays
  * @prepaid: slots paid for in advance: the window of a linear range
+ * @dmem: what cgroups pay
  * @pool_link: among the owners that use a pool; protected by the pool's
  *	owners_lock
  * @leases_lock: rank 7; protects @leases, and the runs of those
@@ -51,6 +53,7 @@ struct uffdvram_owner {
 	struct uffdvram_events *events;
 	struct uffdvram_user *user;
 	unsigned long prepaid;
+	struct uffdvram_dmem_account dmem;
 	struct list_head pool_link;
 	spinlock_t leases_lock;	/* rank 7 */
 	struct list_head leases;
@@ -60,9 +63,11 @@ struct uffdvram_owner {
 
 struct uffdvram_owner *uffdvram_owner_new(struct uffdvram_events *events,
 					  struct uffdvram_user *user);
-bool uffdvram_owner_prepay(struct uffdvram_owner *o, unsigned long n);
+int uffdvram_owner_prepay(struct uffdvram_owner *o, struct uffdvram_dmem *d,
+			  unsigned long n);
 void uffdvram_owner_release(struct uffdvram_owner *o);
-unsigned long uffdvram_owner_charge(struct uffdvram_owner *o, unsigned long n);
+int uffdvram_owner_charge(struct uffdvram_owner *o, struct uffdvram_dmem *d,
+			  unsigned long *n);
 void uffdvram_owner_tell_back(const struct uffdvram_owner *o,
 			      const struct mm_struct *mm, unsigned long addr,
 			      unsigned long len, u32 cause);
@@ -97,8 +102,10 @@ static inline void uffdvram_owner_put(struct uffdvram_owner *o, unsigned long n)
 /* Undoes the charge of @n slots, and drops their references. Any context. */
 static inline void uffdvram_owner_uncharge(struct uffdvram_owner *o, unsigned long n)
 {
-	if (!o->prepaid)
+	if (!o->prepaid) {
 		uffdvram_user_uncharge(o->user, n);
+		uffdvram_dmem_uncharge(&o->dmem, n);
+	}
 	uffdvram_owner_put(o, n);
 }
 

@@ -267,8 +267,9 @@ static int range_set_window(struct uffdvram_range *r, u64 off)
 
 	if (off > bytes || len > bytes - off)
 		return -EINVAL;
-	if (!uffdvram_owner_prepay(r->owner, len >> PAGE_SHIFT))
-		return -EDQUOT;
+	ret = uffdvram_owner_prepay(r->owner, &r->v->dmem, len >> PAGE_SHIFT);
+	if (ret)
+		return ret;
 	r->window = off >> PAGE_SHIFT;
 	ret = uffdvram_slots_keep(&r->v->slots, r->window, len >> PAGE_SHIFT);
 	r->linear = !ret;

@@ -49,6 +49,8 @@ int uffdvram_migrate_errno(u8 fate)
 		return -ENOSPC;
 	case UFFDVRAM_STAY_QUOTA:
 		return -EDQUOT;
+	case UFFDVRAM_STAY_NO_MEMORY:
+		return -ENOMEM;
 	case UFFDVRAM_STAY_COPY_FAILED:
 		return -EIO;
 	default:

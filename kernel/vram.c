@@ -257,6 +257,7 @@ uffdvram_vram_create(const struct uffdvram_backend_ops *ops,
 	INIT_LIST_HEAD(&v->owners);
 	init_waitqueue_head(&v->wait);
 	init_waitqueue_head(&v->lease_wait);
+	uffdvram_dmem_init(&v->dmem);
 	INIT_DELAYED_WORK(&v->work, vram_work_fn);
 	v->shared = arg->flags & UFFDVRAM_POOL_SHARED;
 	v->owner = owner;
@@ -287,7 +288,9 @@ int uffdvram_vram_reserve_id(struct uffdvram_vram *v)
 					   XA_LIMIT(1, U32_MAX), &vram_next_id,
 					   GFP_KERNEL_ACCOUNT));
 
-	return ret == -EBUSY ? -ENOSPC : min(ret, 0);
+	if (ret < 0)
+		return ret == -EBUSY ? -ENOSPC : ret;
+	return uffdvram_dmem_register(&v->dmem, v->id, v->backend.bytes);
 }
 
 /**
@@ -367,6 +370,7 @@ void uffdvram_vram_reap(struct uffdvram_vram *v)
 	vram_unmap_pages(v);
 	vram_drop(v);
 	uffdvram_slots_destroy(&v->slots);
+	uffdvram_dmem_unregister(&v->dmem);
 	vram_uncharge(v);
 	mutex_unlock(&v->detach);
 	uffdvram_vram_put(v);

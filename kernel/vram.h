@@ -18,6 +18,7 @@
 #include <linux/workqueue.h>
 
 #include "backend.h"
+#include "dmem.h"
 #include "slot.h"
 
 struct mm_struct;
@@ -55,6 +56,7 @@ struct uffdvram_pool_attach;
  * @backoff: of @work, in jiffies
  * @charged_mm: whose RLIMIT_MEMLOCK pays, or NULL
  * @charged: pages charged to it
+ * @dmem: what cgroups know of it
  */
 struct uffdvram_vram {
 	u32 id;
@@ -86,6 +88,7 @@ struct uffdvram_vram {
 	unsigned long backoff;
 	struct mm_struct *charged_mm;
 	unsigned long charged;
+	struct uffdvram_dmem dmem;
 };
 
 /* pgmap->owner of all our pagemaps; also what our notifiers are told. */
@@ -123,7 +126,7 @@ void uffdvram_vram_page_lost(const struct page *page, const struct mm_struct *mm
 			     unsigned long addr);
 unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 				 struct uffdvram_owner *o, u32 *slots,
-				 unsigned int n, bool *quota);
+				 unsigned int n, int *err);
 unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 				    struct uffdvram_owner *o, u32 *slots,
 				    unsigned int n);

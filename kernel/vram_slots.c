@@ -138,25 +138,24 @@ static void vram_check_pressure(struct uffdvram_vram *v, unsigned long before,
  * @o: who for
  * @slots: out: their numbers
  * @n: how many are wanted
- * @quota: out: the user's quota is why there are fewer
+ * @err: out: why there are fewer: -ENOSPC, or what uffdvram_owner_charge() says
  *
- * While any slot is in use the module stays loaded.
+ * While any slot is in use the module stays loaded. May sleep.
  *
  * Return: how many there were.
  */
 unsigned int uffdvram_vram_alloc(struct uffdvram_vram *v,
 				 struct uffdvram_owner *o, u32 *slots,
-				 unsigned int n, bool *quota)
+				 unsigned int n, int *err)
 {
-	unsigned int may = uffdvram_owner_charge(o, n);
-	unsigned long before = vram_free_slots(v);
+	unsigned long before = vram_free_slots(v), may = n;
 	unsigned int got;
 	bool first;
 
-	*quota = may < n;
+	*err = uffdvram_owner_charge(o, &v->dmem, &may);
 	got = uffdvram_slots_alloc(&v->slots, o, slots, may, &first);
 	if (got < may) {
-		*quota = false;
+		*err = -ENOSPC;
 		uffdvram_owner_uncharge(o, may - got);
 	}
 	if (first)
@@ -178,11 +177,12 @@ unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 				    struct uffdvram_owner *o, u32 *slots,
 				    unsigned int n)
 {
-	unsigned long before = vram_free_slots(v);
+	unsigned long before = vram_free_slots(v), paid = n;
 	unsigned int got;
 	bool first;
 
-	uffdvram_owner_charge(o, n);
+	/* As a window, long ago. */
+	uffdvram_owner_charge(o, &v->dmem, &paid);
 	got = uffdvram_slots_alloc_at(&v->slots, o, slots, n, &first);
 	if (got < n)
 		uffdvram_owner_uncharge(o, n - got);
@@ -196,11 +196,10 @@ unsigned int uffdvram_vram_alloc_at(struct uffdvram_vram *v,
 static bool vram_take_block(struct uffdvram_vram *v, struct uffdvram_owner *o,
 			    u32 *slot, bool any)
 {
-	unsigned int may = uffdvram_owner_charge(o, UFFDVRAM_BLOCK_SLOTS);
-	unsigned long before = vram_free_slots(v);
+	unsigned long before = vram_free_slots(v), may = UFFDVRAM_BLOCK_SLOTS;
 	bool first, got = false;
 
-	if (may == UFFDVRAM_BLOCK_SLOTS)
+	if (!uffdvram_owner_charge(o, &v->dmem, &may))
 		got = any ? uffdvram_slots_alloc_block(&v->slots, o, slot, &first) :
 			    uffdvram_slots_alloc_block_at(&v->slots, o, *slot, &first);
 	if (!got) {

@@ -318,7 +318,7 @@ enum uffdvram_stay {
 	UFFDVRAM_STAY_SHARED = 3,	/* merged by KSM, or shared with a forked process */
 	UFFDVRAM_STAY_POISONED = 4,	/* poisoned: there is nothing to move */
 	UFFDVRAM_STAY_NO_SLOT = 5,	/* the pool is full */
-	UFFDVRAM_STAY_QUOTA = 6,	/* the user's quota of slots is used up */
+	UFFDVRAM_STAY_QUOTA = 6,	/* the user's quota, or the cgroup's limit, is used up */
 	UFFDVRAM_STAY_NO_MEMORY = 7,	/* no host memory for it */
 	UFFDVRAM_STAY_COPY_FAILED = 8,	/* the backend could not copy it */
 	UFFDVRAM_STAY_LARGE_FOLIO = 9,	/* part of a large folio that this kernel cannot move */
