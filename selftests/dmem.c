@@ -177,10 +177,13 @@ TEST_F(dmem, pieces)
 {
 	unsigned int i;
 
+	/* There is no room for more. */
+	ASSERT_EQ(0, set_max(A, self->pool, PIECE));
 	for (i = 0; i < PIECE; i++) {
 		ASSERT_EQ(1, uv_to_vram(self->fd, self->mem + i * PAGE, PAGE));
 		ASSERT_EQ(PIECE, pages_charged(A, self->pool));
 	}
+	ASSERT_EQ(0, set_max(A, self->pool, 2 * PIECE));
 	ASSERT_EQ(1, uv_to_vram(self->fd, self->mem + PIECE * PAGE, PAGE));
 	EXPECT_EQ(2 * PIECE, pages_charged(A, self->pool));
 	/* As much as one of them is spare. */
