@@ -162,7 +162,7 @@ TEST_F(copy, pages_move_meanwhile)
 	uv_knob_set("delay_us", "%d", 100);
 	for (int go = 0; go < GOES && !all_met(before); go++) {
 		for (i = 0; i < ALL; i++)
-			r[i].end = now_ms() + 4000;
+			r[i].end = now_ms() + 2000;
 		ASSERT_EQ(0, threads_run(ALL, racer_run, r, sizeof(*r)));
 	}
 	knobs_calm();
@@ -265,7 +265,7 @@ TEST_F(copy, memory_changes_meanwhile)
 	/* On a busy machine a copy may be through before anything changes. */
 	for (go = 0; go < 25 && !copies_ended_early(r); go++) {
 		for (i = 0; i < 5; i++)
-			r[i].end = now_ms() + 4000;
+			r[i].end = now_ms() + 2000;
 		ASSERT_EQ(0, threads_run(5, racer_run, r, sizeof(*r)));
 	}
 	knobs_calm();
@@ -328,7 +328,7 @@ TEST_F(copy, forks_meanwhile)
 	/* A slow machine forks again before anything is written in place. */
 	for (run = 0; run < 25 && (!run || slots == uv_stat("copy_written")); run++) {
 		for (i = 0; i < 4; i++)
-			r[i].end = now_ms() + 4000;
+			r[i].end = now_ms() + 2000;
 		ASSERT_EQ(0, threads_run(4, racer_run, r, sizeof(*r)));
 	}
 	report(_metadata, r, 4);
@@ -460,7 +460,7 @@ TEST_F(copy, precopy)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, racer_run, &r[i]));
 	}
 	/* Until all has happened that is to happen. */
-	for (i = 0; i < 40 || (i < 4000 && (pages <= PAGES || reads == uv_stat("copy_read") ||
+	for (i = 0; i < 20 || (i < 4000 && (pages <= PAGES || reads == uv_stat("copy_read") ||
 					    faults == uv_stat("fault_pages"))); i++) {
 		n = precopy_round(uffd, pagemap, r, self->buf);
 		ASSERT_LE(0, n);

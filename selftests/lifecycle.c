@@ -31,23 +31,30 @@ FIXTURE_VARIANT(life)
 FIXTURE_VARIANT_ADD(life, shared_pool) { .shared = true };
 FIXTURE_VARIANT_ADD(life, own_pool) { .shared = false };
 
-FIXTURE_SETUP(life)
+/* A context with pages in VRAM; its pool may be there already. */
+static void begin_life(struct __test_metadata *_metadata, FIXTURE_DATA(life) *self, bool shared)
 {
-	self->slots = uv_slots_in_use();
 	self->fd = uv_open();
-	self->keeper = uv_open();
 	ASSERT_LE(0, self->fd);
-	ASSERT_LE(0, self->keeper);
-	if (variant->shared) {
-		ASSERT_EQ(0, uv_attach(self->keeper, MIB(4), UFFDVRAM_POOL_SHARED, &self->pool));
-	} else {
+	if (!shared) {
 		ASSERT_EQ(0, uv_attach(self->fd, MIB(4), 0, &self->pool));
 	}
-	self->mem = map_small(LEN);
-	fill_pages(self->mem, LEN, 1);
 	ASSERT_EQ(0, uv_register(self->fd, self->mem, LEN, self->pool, NULL));
 	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
 	ASSERT_EQ(self->slots + PAGES, uv_slots_in_use());
+}
+
+FIXTURE_SETUP(life)
+{
+	self->slots = uv_slots_in_use();
+	self->keeper = uv_open();
+	ASSERT_LE(0, self->keeper);
+	if (variant->shared) {
+		ASSERT_EQ(0, uv_attach(self->keeper, MIB(4), UFFDVRAM_POOL_SHARED, &self->pool));
+	}
+	self->mem = map_small(LEN);
+	fill_pages(self->mem, LEN, 1);
+	begin_life(_metadata, self, variant->shared);
 }
 
 FIXTURE_TEARDOWN(life)
@@ -94,20 +101,28 @@ TEST_F(life, read_after_close)
 	self->fd = uv_open();
 }
 
-/* Closing does not wait for the pages: the copies take seconds. */
+/*
+ * Closing does not wait for the pages, nor for one copy. A busy host may stop the machine
+ * for as long as that: then once more.
+ */
 TEST_F(life, close_does_not_wait)
 {
+	enum { COPY_MS = 1500 };
+	bool early = false;
 	uint64_t begin;
 
-	uv_knob_set("delay_us", "8000000");
-	begin = now_ms();
-	close(self->fd);
-	/* A busy host may stop the machine for seconds. */
-	EXPECT_GT(7500, now_ms() - begin);
-	EXPECT_LT(self->slots, uv_slots_in_use());
-	uv_knob_set("delay_us", "0");
-	EXPECT_TRUE(uv_wait_slots(self->slots));
-	expect_home(_metadata, self->keeper, self->mem);
+	for (int tries = 0; tries < 5 && !early; tries++) {
+		if (tries)
+			begin_life(_metadata, self, variant->shared);
+		uv_knob_set("delay_us", "%d", COPY_MS * 1000);
+		begin = now_ms();
+		close(self->fd);
+		early = now_ms() - begin < COPY_MS && self->slots < uv_slots_in_use();
+		uv_knob_set("delay_us", "0");
+		EXPECT_TRUE(uv_wait_slots(self->slots));
+		expect_home(_metadata, self->keeper, self->mem);
+	}
+	EXPECT_TRUE(early);
 	self->fd = uv_open();
 }
 

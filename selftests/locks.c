@@ -16,8 +16,8 @@
 
 #define PAGES	64
 #define LEN	(PAGES * PAGE)
-/* For each page of MIB(6): 15 s in all, and 2.6 s for what a call does between two looks. */
-#define SLOW_US	10000
+/* For each page of MIB(6): 4.6 s in all, and 0.8 s for what a call does between two looks. */
+#define SLOW_US	3000
 
 /* The structs of the calls lie in the very pages that the calls move. */
 TEST_F(vram, arguments_in_moving_pages)
@@ -218,7 +218,7 @@ TEST_F(vram, everything_at_once)
 	fill_pages(calm, LEN, 2);
 	for (i = 0; i < KINDS; i++)
 		s[i] = (struct storm){ .fd = self->fd, .mem = mem, .calm = calm, .seed = 31 + i,
-				       .end = now_ms() + 4000, .kind = i };
+				       .end = now_ms() + 2000, .kind = i };
 	ASSERT_EQ(0, threads_run(KINDS, storm_thread, s, sizeof(*s)));
 	for (i = 0; i < KINDS; i++) {
 		EXPECT_EQ(0, s[i].bad) TH_LOG("kind %d", i);
@@ -389,7 +389,7 @@ TEST_F(vram, contexts_in_parallel)
 	ASSERT_EQ(0, uv_attach(self->fd, MIB(2), UFFDVRAM_POOL_SHARED, &pool));
 	fill_pages(mem, LEN, 6);
 	for (i = 0; i < 4; i++)
-		b[i] = (struct brief){ .mem = mem, .pool = pool, .end = now_ms() + 3000 };
+		b[i] = (struct brief){ .mem = mem, .pool = pool, .end = now_ms() + 1500 };
 	ASSERT_EQ(0, threads_run(4, contexts_come_and_go, b, sizeof(*b)));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0, b[i].bad);

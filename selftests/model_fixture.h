@@ -22,8 +22,8 @@
 #define PAGES		1536
 #define LEN		(PAGES * PAGE)
 #define WORDS		(PAGES / 64)
-#define WRITES		6000
-#define WRITES_SLOW	1500	/* with sanitizers */
+#define WRITES		3000
+#define WRITES_SLOW	800	/* with sanitizers */
 #define LEASES		3	/* open at once, at most */
 #define LEASE_PAGES	64
 #define CHECKSUMS	"/sys/module/uffdvram/parameters/checksums"
