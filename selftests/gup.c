@@ -7,19 +7,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <uffdvram/uffdvram.h>
 
 #include "kselftest_harness.h"
+#include "long_pin.h"
 #include "util_mm.h"
 #include "vram_fixture.h"
 
@@ -30,111 +28,18 @@
 #define N	16
 #define SEED	31
 
-/* The kernel's mm/gup_test.h */
-struct pin_longterm_test {
-	uint64_t addr;
-	uint64_t size;
-	uint32_t flags;
-};
-#define PIN_LONGTERM_TEST_START		_IOW('g', 7, struct pin_longterm_test)
-#define PIN_LONGTERM_TEST_STOP		_IO('g', 8)
-#define PIN_LONGTERM_TEST_READ		_IOW('g', 9, uint64_t)
-#define PIN_LONGTERM_TEST_FLAG_USE_FAST	2
-
-/* struct pin - references that last; @to: where a pipe is read */
-struct pin {
-	int fd;
-	int to;
-};
-
-/* vmsplice() puts the pages themselves into a pipe. */
-static int pipe_begin(struct pin *p, void *at, size_t len)
-{
-	struct iovec iov = { at, len };
-	int fds[2];
-
-	if (pipe(fds))
-		return -errno;
-	p->fd = fds[1];
-	p->to = fds[0];
-	return vmsplice(p->fd, &iov, 1, 0) == (ssize_t)len ? 0 : -EIO;
-}
-
-static bool pipe_shows(struct pin *p, void *buf, size_t len)
-{
-	return read(p->to, buf, len) == (ssize_t)len;
-}
-
-static void pipe_end(struct pin *p)
-{
-	close(p->fd);
-	close(p->to);
-}
-
-static int ring_begin(struct pin *p, void *at, size_t len)
-{
-	struct io_uring_params params = {};
-	struct iovec iov = { at, len };
-
-	p->fd = syscall(SYS_io_uring_setup, 1, &params);
-	if (p->fd < 0)
-		return -errno;
-	return syscall(SYS_io_uring_register, p->fd, IORING_REGISTER_BUFFERS, &iov, 1) ? -errno : 0;
-}
-
-static void ring_end(struct pin *p)
-{
-	syscall(SYS_io_uring_register, p->fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
-	close(p->fd);
-}
-
-/* FOLL_LONGTERM, as drivers do for devices. */
-static int longterm(struct pin *p, void *at, size_t len, uint32_t flags)
-{
-	struct pin_longterm_test arg = { .addr = ADDR(at), .size = len, .flags = flags };
-
-	p->fd = open("/sys/kernel/debug/gup_test", O_RDWR | O_CLOEXEC);
-	if (p->fd < 0)
-		return -errno;
-	return ioctl(p->fd, PIN_LONGTERM_TEST_START, &arg) ? -errno : 0;
-}
-
-static int longterm_begin(struct pin *p, void *at, size_t len)
-{
-	return longterm(p, at, len, 0);
-}
-
-static int longterm_fast_begin(struct pin *p, void *at, size_t len)
-{
-	return longterm(p, at, len, PIN_LONGTERM_TEST_FLAG_USE_FAST);
-}
-
-static bool longterm_shows(struct pin *p, void *buf, size_t len)
-{
-	uint64_t addr = ADDR(buf);
-
-	(void)len;
-	return !ioctl(p->fd, PIN_LONGTERM_TEST_READ, &addr);
-}
-
-static void longterm_end(struct pin *p)
-{
-	ioctl(p->fd, PIN_LONGTERM_TEST_STOP);
-	close(p->fd);
-}
-
 FIXTURE(pin)
 {
 	int fd;
 	uint32_t pool;
-	struct pin pin;
+	struct long_pin pin;
 };
 
 FIXTURE_VARIANT(pin)
 {
-	int (*begin)(struct pin *p, void *at, size_t len);
-	bool (*shows)(struct pin *p, void *buf, size_t len);
-	void (*end)(struct pin *p);
+	int (*begin)(struct long_pin *p, void *at, size_t len);
+	bool (*shows)(struct long_pin *p, void *buf, size_t len);
+	void (*end)(struct long_pin *p);
 };
 
 FIXTURE_VARIANT_ADD(pin, pipe)
@@ -159,7 +64,7 @@ FIXTURE_VARIANT_ADD(pin, longterm_fast)
 
 FIXTURE_SETUP(pin)
 {
-	if (variant->end == longterm_end && access("/sys/kernel/debug/gup_test", R_OK))
+	if (variant->end == longterm_end && !has_longterm())
 		SKIP(return, "no GUP_TEST in this kernel");
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
