@@ -187,6 +187,95 @@ TEST_F(trouble, who_is_told)
 	munmap(mem, 4 * PAGE);
 }
 
+/* What is private while its pool has trouble. */
+#define SECRET		8
+#define SECRETS		16
+
+static void expect_all_private(struct __test_metadata *_metadata, FIXTURE_DATA(trouble) *self)
+{
+	ASSERT_EQ(0, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, self->mem + SECRET * PAGE,
+				SECRETS * PAGE, 0, NULL));
+	EXPECT_EQ(BUS_ADRERR, read_byte(self->mem + SECRET * PAGE).code);
+}
+
+/* Poison from the first moment on, for whoever asks, and to the end; nothing of it is left. */
+static void expect_none_private(struct __test_metadata *_metadata, FIXTURE_DATA(trouble) *self)
+{
+	char *mem = self->mem + SECRET * PAGE;
+	struct uffdvram_convert c;
+	struct uffdvram_query q;
+
+	expect_poison(_metadata, mem, SECRETS * PAGE);
+	EXPECT_EQ(-EHWPOISON, uv_convert(self->fd, 0, mem, SECRETS * PAGE, 0, &c));
+	EXPECT_EQ(ADDR(mem), c.bad_addr);
+	EXPECT_TRUE(uv_wait_slots(self->slots));
+	ASSERT_EQ(0, uv_query(self->fd, mem, SECRETS * PAGE, &q));
+	EXPECT_EQ(SECRETS, q.count[UFFDVRAM_STATE_POISON]);
+	expect_poison(_metadata, mem, SECRETS * PAGE);
+	EXPECT_EQ(-EHWPOISON, uv_convert(self->fd, 0, mem, SECRETS * PAGE, 0, NULL));
+}
+
+static void expect_others_home(struct __test_metadata *_metadata, FIXTURE_DATA(trouble) *self)
+{
+	const size_t after = SECRET + SECRETS;
+
+	EXPECT_EQ(-1, check_pages(self->mem, SECRET * PAGE, 1));
+	EXPECT_EQ(-1, check_pages(self->mem + after * PAGE, (PAGES - after) * PAGE, 1));
+	EXPECT_EQ(self->lost, uv_stat("slots_lost"));
+}
+
+TEST_F(trouble, private_pages_evacuated)
+{
+	expect_all_private(_metadata, self);
+	trouble(self, "evacuate");
+	expect_none_private(_metadata, self);
+	expect_told(_metadata, self->fd, self->pool, UFFDVRAM_TROUBLE_EVACUATE);
+	expect_others_home(_metadata, self);
+	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
+	expect_none_private(_metadata, self);
+}
+
+TEST_F(trouble, private_pages_gone)
+{
+	expect_all_private(_metadata, self);
+	trouble(self, "gone");
+	expect_none_private(_metadata, self);
+	EXPECT_TRUE(wait_until(pool_ended, &self->pool, 60000));
+	expect_others_home(_metadata, self);
+	expect_none_private(_metadata, self);
+}
+
+/* Neither are there any zeroes for them: all is poison, private or not. */
+TEST_F(trouble, private_pages_lost)
+{
+	uint64_t lost = self->lost + PAGES - SECRETS;
+
+	expect_all_private(_metadata, self);
+	trouble(self, "lost");
+	expect_poison(_metadata, self->mem, LEN);
+	EXPECT_TRUE(wait_until(lost_enough, &lost, 60000));
+	EXPECT_EQ(-EHWPOISON, uv_convert(self->fd, 0, self->mem, LEN, 0, NULL));
+	EXPECT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
+	expect_poison(_metadata, self->mem, LEN);
+}
+
+/* A page that cannot be read is refused as any private one, and poison once it is shared. */
+TEST_F(trouble, private_pages_unreadable)
+{
+	char *mem = self->mem + SECRET * PAGE;
+
+	expect_all_private(_metadata, self);
+	uv_knob_set("fail_to_ram", "%d", 1);
+	EXPECT_EQ(BUS_ADRERR, read_byte(mem).code);
+	EXPECT_EQ(BUS_ADRERR, read_byte(mem + PAGE).code);
+	ASSERT_EQ(0, uv_convert(self->fd, 0, mem, SECRETS * PAGE, 0, NULL));
+	expect_poison(_metadata, mem, PAGE);
+	EXPECT_EQ(self->lost + 1, uv_stat("slots_lost"));
+	EXPECT_EQ(-1, check_pages(mem + PAGE, (SECRETS - 1) * PAGE, 1));
+	EXPECT_EQ(-EHWPOISON, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, mem, PAGE, 0, NULL));
+	expect_poison(_metadata, mem, PAGE);
+}
+
 TEST_F(trouble, gone_under_load)
 {
 	struct mover m[2] = {
