@@ -296,6 +296,66 @@ TEST_F(linear, busy_slots)
 	EXPECT_EQ(-1, check_pages(self->mem + 6 * PAGE, LEN - 6 * PAGE, 1));
 }
 
+/* No CPU, nor COPY, says where private pages are: the device's leases do. */
+static size_t not_in_place(int fd, const char *mem, size_t len, uint64_t off)
+{
+	struct uffdvram_slot_run vec[PAGES];
+	struct uffdvram_access_begin b;
+	size_t bad = 0;
+
+	if (uv_access_begin(fd, 0, mem, len, vec, PAGES, &b))
+		return len;
+	bad += b.done != len || b.used != 1 || vec[0].addr != ADDR(mem) || vec[0].off != off;
+	return bad + !!uv_access_end(fd, b.lease, 0, NULL, 0, NULL);
+}
+
+/* They keep their places, and others' pages that belong there wait for them. */
+TEST_F(linear, private_pages)
+{
+	char *away = map_small(PAGE), *page = self->mem + 5 * PAGE;
+	struct uffdvram_migrate m;
+	struct uffdvram_convert c;
+
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(0, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, self->mem, LEN, 0, NULL));
+	EXPECT_EQ(0, not_in_place(self->fd, self->mem, LEN, OFF));
+	ASSERT_EQ(away, mremap(page, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, away));
+	ASSERT_EQ(page, mmap(page, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	fill_pages(page, PAGE, 2);
+	lru_drain();
+	ASSERT_EQ(0, uv_migrate(self->fd, self->mem, LEN, 0, &m));
+	EXPECT_EQ(PAGES - 1, m.already);
+	EXPECT_EQ(1, m.stayed[UFFDVRAM_STAY_SLOT_BUSY]);
+	lru_drain();
+	EXPECT_EQ(-EBUSY, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, self->mem, LEN, 0, &c));
+	EXPECT_EQ(UFFDVRAM_STAY_SLOT_BUSY, c.cause);
+	EXPECT_EQ(ADDR(page), c.bad_addr);
+	EXPECT_EQ(BUS_ADRERR, read_byte(away).code);
+	EXPECT_EQ(-1, check_pages(page, PAGE, 2));
+	/* What the device changed meanwhile is what a CPU reads then. */
+	flip(self->pool, OFF + 9 * PAGE + 5);
+	ASSERT_EQ(0, uv_convert(self->fd, 0, self->mem, LEN, 0, NULL));
+	ASSERT_EQ(0, munmap(away, PAGE));
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	EXPECT_EQ(0, misplaced(self->fd, self->pool, self->mem, LEN, OFF));
+	self->mem[9 * PAGE + 5] ^= 1;
+	EXPECT_EQ(-1, check_pages(page, PAGE, 2));
+	EXPECT_EQ(-1, check_pages(self->mem, 5 * PAGE, 1));
+	EXPECT_EQ(-1, check_pages(page + PAGE, LEN - 6 * PAGE, 1));
+}
+
+/* Nobody is left who may touch them; what is shared comes home. */
+TEST_F(linear, pool_goes_with_private_pages)
+{
+	ASSERT_EQ(PAGES, uv_to_vram(self->fd, self->mem, LEN));
+	ASSERT_EQ(0, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, self->mem, 8 * PAGE, 0, NULL));
+	ASSERT_EQ(0, uv_detach(self->fd, self->pool, 0, NULL));
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(BUS_MCEERR_AR, read_byte(self->mem + i * PAGE).code);
+	EXPECT_EQ(-1, check_pages(self->mem + 8 * PAGE, LEN - 8 * PAGE, 1));
+}
+
 struct reader {
 	int fd;
 	char *page, *buf;
