@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <uffdvram/uffdvram.h>
@@ -388,6 +389,108 @@ TEST_F(vram, ksm)
 	for (size_t i = 0; i < 2 * HALF * PAGE; i++)
 		ASSERT_EQ('k', mem[i]);
 	munmap(mem, 2 * HALF * PAGE);
+}
+
+#define NUMA	"/sys/kernel/debug/sched/numa_balancing/"
+
+/* The scanner of NUMA balancing: on, ten times a second; and as it was. */
+static struct {
+	const char *path, *often;
+	char was[32];
+} scanner[] = {
+	{ NUMA "scan_delay_ms", "100", "" },
+	{ NUMA "scan_period_min_ms", "100", "" },
+	{ NUMA "scan_period_max_ms", "100", "" },
+	{ "/proc/sys/kernel/numa_balancing", "1", "" },
+};
+
+static bool scanner_on(void)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof(scanner) / sizeof(*scanner); i++)
+		ok &= file_read(scanner[i].path, scanner[i].was, sizeof(scanner[i].was)) > 0 &&
+		      !file_write(scanner[i].path, scanner[i].often);
+	return ok;
+}
+
+static void scanner_off(void)
+{
+	for (size_t i = 0; i < sizeof(scanner) / sizeof(*scanner); i++)
+		file_write(scanner[i].path, scanner[i].was);
+}
+
+/* Pages of each kind, in one mapping: RAM, VRAM, and private in an exclusive range. */
+#define KIND	64UL
+
+/* A thread that touches those in RAM, and what that costs it: a fault for each scan. */
+struct scanned {
+	const volatile char *ram;
+	_Atomic unsigned long faults;
+	_Atomic bool stop;
+};
+
+static void *touch_scanned(void *arg)
+{
+	struct scanned *s = arg;
+	struct rusage before, now;
+
+	getrusage(RUSAGE_THREAD, &before);
+	while (!s->stop) {
+		for (size_t i = 0; i < KIND; i++)
+			s->ram[i * PAGE];
+		getrusage(RUSAGE_THREAD, &now);
+		s->faults = now.ru_minflt - before.ru_minflt;
+	}
+	return NULL;
+}
+
+/* A few more pages of the thread's own are scanned, too. */
+static bool scanned_often(void *arg)
+{
+	return ((struct scanned *)arg)->faults >= 6 * KIND;
+}
+
+/*
+ * NUMA balancing takes access away, to learn who touches what. That is neither a touch, nor
+ * does an exclusive range mind. One node is enough: a process of two threads is scanned.
+ */
+TEST_F(vram, numa_balancing)
+{
+	long long updates = file_value("/proc/vmstat", "numa_pte_updates");
+	char *mem = map_small(3 * KIND * PAGE), *vram = mem + KIND * PAGE;
+	char *secret = vram + KIND * PAGE;
+	struct scanned s = { .ram = mem };
+	uint64_t faults;
+	pthread_t thread;
+
+	fill_pages(mem, 3 * KIND * PAGE, SEED);
+	ASSERT_EQ(0, madvise(mem, 3 * KIND * PAGE, MADV_DONTFORK));
+	ASSERT_EQ(0, uv_register(self->fd, mem, 2 * KIND * PAGE, self->pool, NULL));
+	ASSERT_EQ(0, uv_register_flags(self->fd, secret, KIND * PAGE, self->pool,
+				       UFFDVRAM_RANGE_EXCLUSIVE, NULL));
+	ASSERT_EQ(2 * KIND, uv_to_vram(self->fd, vram, 2 * KIND * PAGE));
+	ASSERT_EQ(0, uv_convert(self->fd, UFFDVRAM_CONVERT_PRIVATE, secret, KIND * PAGE, 0, NULL));
+	faults = uv_stat("faults");
+	ASSERT_TRUE(scanner_on());
+	ASSERT_EQ(0, pthread_create(&thread, NULL, touch_scanned, &s));
+	EXPECT_TRUE(wait_until(scanned_often, &s, 180000));
+	s.stop = true;
+	pthread_join(thread, NULL);
+	scanner_off();
+	/* Not every kernel counts this. */
+	if (updates >= 0)
+		EXPECT_LE(updates + (long long)(4 * KIND),
+			  file_value("/proc/vmstat", "numa_pte_updates"));
+	EXPECT_EQ(2 * KIND, uv_in_vram(self->fd, mem, 3 * KIND * PAGE));
+	EXPECT_EQ(faults, uv_stat("faults"));
+	EXPECT_EQ(BUS_ADRERR, read_byte(secret).code);
+	ASSERT_EQ(0, uv_convert(self->fd, 0, secret, KIND * PAGE, 0, NULL));
+	EXPECT_EQ(-1, check_pages(mem, 3 * KIND * PAGE, SEED));
+	/* And all may be written again. */
+	fill_pages(mem, 3 * KIND * PAGE, SEED + 1);
+	EXPECT_EQ(-1, check_pages(mem, 3 * KIND * PAGE, SEED + 1));
+	munmap(mem, 3 * KIND * PAGE);
 }
 
 static void shake(struct __test_metadata *_metadata, char *mem, size_t len)
