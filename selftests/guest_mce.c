@@ -184,20 +184,10 @@ static uint64_t machine_boot(struct machine *m, const char *out, char *const arg
 	return 0;
 }
 
-/* A context for the VMM, and its guest's memory: the one mapping of that size. */
+/* A context for the VMM, and its guest's memory. */
 static int machine_attach(struct machine *m)
 {
-	char path[32], line[256];
-	unsigned long start, end;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", m->pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%lx-%lx rw-p", &start, &end) == 2 && end - start == MEM)
-			m->mem = (char *)start;
-	if (f)
-		fclose(f);
+	m->mem = guest_memory(m->pid, MEM);
 	m->fd = uv_open_pid_of(m->pid);
 	return m->fd < 0 ? m->fd : m->mem ? 0 : -ENOENT;
 }

@@ -6,6 +6,8 @@
 #define UFFDVRAM_SELFTESTS_VMM_GUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 #define GUEST_DATA_MIB		16
 #define GUEST_WORDS		\
@@ -44,5 +46,8 @@ struct guest_said {
 void guest_line(struct guest_said *g, const char *line);
 /** guest_was_right - it has done so many passes, and each of them was right */
 bool guest_was_right(const struct guest_said *g, unsigned int passes);
+
+/** guest_memory - where a VMM has its guest's: its one mapping of that size; NULL: none */
+char *guest_memory(pid_t vmm, size_t len);
 
 #endif
