@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/rseq.h>
 #include <unistd.h>
 
 #define DEBUGFS	"/sys/kernel/debug/"
@@ -47,11 +48,26 @@ void inject_close(struct inject *in)
 	close(in->fd);
 }
 
+/*
+ * When a thread was switched out, the kernel writes to its area for restartable sequences,
+ * and kills it where it gets no page for that. After a fork that is to be copied: have it
+ * copied before anything fails.
+ */
+static void have_rseq(void)
+{
+	char *self = __builtin_thread_pointer();
+	volatile struct rseq *area = (struct rseq *)(self + __rseq_offset);
+
+	if (__rseq_size)
+		area->flags = area->flags;
+}
+
 void inject_arm(struct inject *in, unsigned int nth, const char *what)
 {
 	char text[128];
 	int len = snprintf(text, sizeof(text), in->kernel ? "%u" : "%u %s", nth, what);
 
+	have_rseq();
 	/* Nothing between this and what is to fail. */
 	if (pwrite(in->fd, text, len, 0) != len)
 		give_up("fail_nth");
