@@ -49,6 +49,7 @@ static bool attaches(void *arg)
 
 FIXTURE_SETUP(hotplug)
 {
+	cpus_alone(true);
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
@@ -64,6 +65,7 @@ FIXTURE_TEARDOWN(hotplug)
 {
 	munmap(self->mem, LEN);
 	close(self->fd);
+	cpus_alone(false);
 	EXPECT_TRUE(uv_wait_slots(0));
 }
 

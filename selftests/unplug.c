@@ -37,6 +37,7 @@ static bool attaches(void *arg)
 
 FIXTURE_SETUP(unplug)
 {
+	cpus_alone(true);
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
@@ -55,6 +56,7 @@ FIXTURE_TEARDOWN(unplug)
 	close(self->fd);
 	EXPECT_EQ(0, file_write("/sys/bus/pci/rescan", "1"));
 	EXPECT_EQ(0, access(VRAM_SYSFS, F_OK));
+	cpus_alone(false);
 	EXPECT_TRUE(uv_wait_slots(0));
 }
 

@@ -69,6 +69,19 @@ void on_one_cpu(void)
 		give_up("sched_setaffinity");
 }
 
+void cpus_alone(bool alone)
+{
+	const char *wanted = alone ? "0" : "1";
+	char path[64];
+
+	for (long cpu = 1; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/online", cpu);
+		errno = -file_write(path, wanted);
+		if (errno)
+			give_up(path);
+	}
+}
+
 void knobs_calm(void)
 {
 	static const char * const files[] = {

@@ -39,6 +39,15 @@ bool sum_ok(const void *addr, size_t len, const struct uffdvram_migrate *m);
 
 /** on_one_cpu - for good: no other one's LRU batch makes a page look pinned */
 void on_one_cpu(void);
+
+/**
+ * cpus_alone - takes all CPUs but one offline, or all online again
+ *
+ * For who changes what a function's BARs show. QEMU's TCG (10.0), while one CPU's access
+ * makes it build its map of memory anew, may lose what another writes to its APIC: that
+ * gets no interrupts any more, and the machine stands still.
+ */
+void cpus_alone(bool alone);
 /** knobs_calm - no injected failure, no delay */
 void knobs_calm(void);
 
