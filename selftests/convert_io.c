@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
+/* IOMMU: edu */
 /*
  * Private pages, and who takes references to pages, or has the kernel carry their bytes: disks,
- * pipes, rings, drivers, userfaultfd, core dumps. All of them are told so, and get nothing.
+ * pipes, rings, drivers, an IOMMU, userfaultfd, core dumps. All of them are told so, and get nothing.
  */
 #include <kselftest_harness.h>
 #include <elf.h>
@@ -15,6 +16,7 @@
 #include "util_mm.h"
 #include "convert_fixture.h"
 #include "long_pin.h"
+#include "vfio.h"
 
 /* What becomes private: the second half. */
 #define HALF	(LEN / 2)
@@ -87,10 +89,27 @@ TEST_F(convert, fixed_buffers)
 
 TEST_F(convert, longterm)
 {
-	if (!has_longterm())
-		SKIP(return, "no GUP_TEST in this kernel");
+	const char *lacks = longterm_lacks();
+
+	if (lacks)
+		SKIP(return, "%s", lacks);
 	expect_none_taken(_metadata, self, longterm_begin, longterm_end);
 	expect_none_taken(_metadata, self, longterm_fast_begin, longterm_end);
+}
+
+TEST_F(convert, vfio_type1)
+{
+	ASSERT_EQ(NULL, type1_lacks());
+	expect_none_taken(_metadata, self, type1_begin, dma_end);
+}
+
+TEST_F(convert, iommufd)
+{
+	const char *lacks = iommufd_lacks();
+
+	if (lacks)
+		SKIP(return, "%s", lacks);
+	expect_none_taken(_metadata, self, iommufd_begin, dma_end);
 }
 
 /* A disk that is read and written past the page cache: 4 pages of it hold 'd'. */
@@ -146,13 +165,6 @@ TEST_F(convert, direct_io)
 	munmap(buf, 4 * PAGE);
 }
 
-static int uffd_move(int uffd, void *to, const void *from, size_t len)
-{
-	struct uffdio_move arg = { .dst = ADDR(to), .src = ADDR(from), .len = len };
-
-	return uv_ioctl(uffd, UFFDIO_MOVE, &arg);
-}
-
 TEST_F(convert, userfaultfd)
 {
 	char *to = map_small(4 * PAGE), *from = map_small(PAGE), *at = self->mem + HALF;
@@ -162,7 +174,7 @@ TEST_F(convert, userfaultfd)
 	ASSERT_EQ(0, half_private(self));
 	ASSERT_EQ(0, uffd_register(uffd, to, 4 * PAGE, UFFDIO_REGISTER_MODE_MISSING));
 	EXPECT_EQ(-EFAULT, uffd_copy(uffd, to, at, PAGE, 0));
-	EXPECT_EQ(-EFAULT, uffd_move(uffd, to, at, PAGE));
+	EXPECT_EQ(-EFAULT, uffd_move(uffd, to, at, PAGE, 0));
 	/* Nothing came of that: not even a page of zeroes. */
 	for (int i = 0; i < 4; i++)
 		EXPECT_EQ(0, pagemap_entry(0, to + i * PAGE) & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
@@ -171,12 +183,12 @@ TEST_F(convert, userfaultfd)
 	EXPECT_EQ(-EEXIST, uffd_copy(uffd, at, from, PAGE, 0));
 	EXPECT_EQ(-EEXIST, uffd_zeropage(uffd, at, PAGE));
 	EXPECT_EQ(-EEXIST, uffd_poison(uffd, at, PAGE));
-	EXPECT_EQ(-EEXIST, uffd_move(uffd, at, from, PAGE));
+	EXPECT_EQ(-EEXIST, uffd_move(uffd, at, from, PAGE, 0));
 	expect_unharmed(_metadata, self);
 	/* What is at home is moved. */
 	EXPECT_EQ(0, uffd_copy(uffd, to, at, PAGE, 0));
 	EXPECT_EQ(-1, check_pages_as(to, PAGE, at, 1));
-	EXPECT_EQ(0, uffd_move(uffd, to + PAGE, from, PAGE));
+	EXPECT_EQ(0, uffd_move(uffd, to + PAGE, from, PAGE, 0));
 	EXPECT_EQ(-1, check_pages_as(to + PAGE, PAGE, from, 3));
 	close(uffd);
 	munmap(to, 4 * PAGE);

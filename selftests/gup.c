@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* BACKENDS: pci nvidia */
 /* TIMEOUT: 300 */
+/* IOMMU: edu */
 /*
  * References: whoever asks for the pages themselves gets them home first, with their bytes,
  * and they stay there, counted and named, until he gives them back.
@@ -19,6 +20,7 @@
 #include "kselftest_harness.h"
 #include "long_pin.h"
 #include "util_mm.h"
+#include "vfio.h"
 #include "vram_fixture.h"
 
 #define PAGES	64
@@ -37,8 +39,10 @@ FIXTURE(pin)
 
 FIXTURE_VARIANT(pin)
 {
+	const char *(*lacks)(void);
 	int (*begin)(struct long_pin *p, void *at, size_t len);
 	bool (*shows)(struct long_pin *p, void *buf, size_t len);
+	bool (*writes)(struct long_pin *p, void *buf, size_t len);
 	void (*end)(struct long_pin *p);
 };
 
@@ -54,18 +58,34 @@ FIXTURE_VARIANT_ADD(pin, fixed_buffer)
 
 FIXTURE_VARIANT_ADD(pin, longterm)
 {
+	.lacks = longterm_lacks,
 	.begin = longterm_begin, .shows = longterm_shows, .end = longterm_end,
 };
 
 FIXTURE_VARIANT_ADD(pin, longterm_fast)
 {
+	.lacks = longterm_lacks,
 	.begin = longterm_fast_begin, .shows = longterm_shows, .end = longterm_end,
+};
+
+FIXTURE_VARIANT_ADD(pin, vfio_type1)
+{
+	.lacks = type1_lacks, .begin = type1_begin,
+	.shows = dma_shows, .writes = dma_writes, .end = dma_end,
+};
+
+FIXTURE_VARIANT_ADD(pin, iommufd)
+{
+	.lacks = iommufd_lacks, .begin = iommufd_begin,
+	.shows = dma_shows, .writes = dma_writes, .end = dma_end,
 };
 
 FIXTURE_SETUP(pin)
 {
-	if (variant->end == longterm_end && !has_longterm())
-		SKIP(return, "no GUP_TEST in this kernel");
+	const char *lacks = variant->lacks ? variant->lacks() : NULL;
+
+	if (lacks)
+		SKIP(return, "%s", lacks);
 	knobs_calm();
 	ASSERT_TRUE(uv_wait_slots(0));
 	self->fd = uv_open();
@@ -91,6 +111,7 @@ static void expect_pinned(struct __test_metadata *_metadata, const struct uffdvr
 TEST_F(pin, stay_until_given_back)
 {
 	char *mem = map_small(LEN), *buf = map_small(N * PAGE);
+	uint64_t last = SEED + 1;
 	struct uffdvram_migrate m;
 
 	ASSERT_EQ(0, uv_register(self->fd, mem, LEN, self->pool, NULL));
@@ -111,10 +132,14 @@ TEST_F(pin, stay_until_given_back)
 		EXPECT_TRUE(variant->shows(&self->pin, buf, N * PAGE));
 		EXPECT_EQ(-1, check_pages_as(buf, N * PAGE, mem + AT * PAGE, SEED + 1));
 	}
+	if (variant->writes) {
+		fill_pages_as(buf, N * PAGE, mem + AT * PAGE, ++last);
+		EXPECT_TRUE(variant->writes(&self->pin, buf, N * PAGE));
+	}
 	variant->end(&self->pin);
 	EXPECT_EQ(PAGES, move_all(self->fd, mem, LEN, 0, &m));
 	expect_pinned(_metadata, &m, 0, NULL);
-	EXPECT_EQ(-1, check_pages(mem + AT * PAGE, N * PAGE, SEED + 1));
+	EXPECT_EQ(-1, check_pages(mem + AT * PAGE, N * PAGE, last));
 	EXPECT_EQ(-1, check_pages(mem, AT * PAGE, SEED));
 	EXPECT_EQ(-1, check_pages(mem + (AT + N) * PAGE, LEN - (AT + N) * PAGE, SEED));
 	munmap(mem, LEN);

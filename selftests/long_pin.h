@@ -76,10 +76,10 @@ static inline void ring_end(struct long_pin *p)
 	close(p->fd);
 }
 
-/* FOLL_LONGTERM, as drivers do for devices: where the kernel has GUP_TEST. */
-static inline bool has_longterm(void)
+/* FOLL_LONGTERM, as drivers do for devices; NULL: the kernel has it, or why not */
+static inline const char *longterm_lacks(void)
 {
-	return !access("/sys/kernel/debug/gup_test", R_OK);
+	return access("/sys/kernel/debug/gup_test", R_OK) ? "no GUP_TEST in this kernel" : NULL;
 }
 
 static inline int longterm(struct long_pin *p, void *at, size_t len, uint32_t flags)

@@ -206,6 +206,15 @@ int threads_run(unsigned int n, void *(*fn)(void *arg), void *arg, size_t arg_si
 	return -err;
 }
 
+int uffd_move(int uffd, void *to, const void *from, size_t len, uint64_t mode)
+{
+	struct uffdio_move arg = {
+		.dst = ADDR(to), .src = ADDR(from), .len = len, .mode = mode,
+	};
+
+	return uv_ioctl(uffd, UFFDIO_MOVE, &arg);
+}
+
 int state_of(int fd, const void *page)
 {
 	struct uffdvram_query q;

@@ -119,6 +119,9 @@ char *map_filled(int fd, size_t len, uint64_t seed);
 /** huge_pages - how many of these pages are mapped by entries of 2 MiB; -errno */
 long huge_pages(int fd, const void *addr, size_t len);
 
+/** uffd_move - UFFDIO_MOVE; 0 or -errno */
+int uffd_move(int uffd, void *to, const void *from, size_t len, uint64_t mode);
+
 /** state_of - enum uffdvram_state of one page, or -errno */
 int state_of(int fd, const void *page);
 
