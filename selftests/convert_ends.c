@@ -317,6 +317,48 @@ TEST_F(convert, huge)
 	munmap(mem, 2 * HUGE);
 }
 
+/*
+ * Neither an entry of 2 MiB nor a page of it goes to another address, whatever it is. Where
+ * that has a page table, the entry would be split first.
+ */
+static void expect_not_moved(struct __test_metadata *_metadata, int fd, const char *mem)
+{
+	char *to = map_aligned(HUGE);
+	int uffd = uffd_open(0);
+
+	ASSERT_EQ(0, uffd_register(uffd, to, HUGE, UFFDIO_REGISTER_MODE_MISSING));
+	EXPECT_EQ(-ENOENT, uffd_move(uffd, to, mem, HUGE, 0));
+	EXPECT_EQ(-ENOENT, uffd_move(uffd, to, mem, HUGE, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES));
+	EXPECT_EQ(HUGE / PAGE, huge_pages(fd, mem, HUGE));
+	EXPECT_EQ(-EFAULT, uffd_move(uffd, to, mem + 7 * PAGE, PAGE, 0));
+	EXPECT_EQ(HUGE / PAGE, uv_in_vram(fd, mem, HUGE));
+	for (size_t i = 0; i < HUGE; i += PAGE)
+		ASSERT_EQ(0, pagemap_entry(0, to + i) & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
+	close(uffd);
+	munmap(to, HUGE);
+}
+
+TEST_F(convert, huge_moved_elsewhere)
+{
+	uint32_t pool;
+	char *mem;
+
+	if (!huge_in_vram(self->fd))
+		SKIP(return, "this kernel has no device folios of 2 MiB");
+	ASSERT_EQ(0, uv_attach(self->fd, MIB(8), 0, &pool));
+	mem = map_filled(self->fd, 2 * HUGE, 5);
+	ASSERT_EQ(0, uv_register(self->fd, mem, 2 * HUGE, pool, NULL));
+	ASSERT_EQ(2 * HUGE / PAGE, move_all(self->fd, mem, 2 * HUGE, 0, NULL));
+	expect_not_moved(_metadata, self->fd, mem);
+	ASSERT_EQ(0, uv_convert(self->fd, PRIVATE | WAIT, mem + HUGE, HUGE, 60000, NULL));
+	expect_not_moved(_metadata, self->fd, mem + HUGE);
+	EXPECT_EQ(HUGE / PAGE, private_pages(self->fd, mem, 2 * HUGE));
+	EXPECT_TRUE(refused(mem + HUGE + 7 * PAGE));
+	ASSERT_EQ(0, uv_convert(self->fd, 0, mem + HUGE, HUGE, 0, NULL));
+	EXPECT_EQ(-1, check_pages(mem, 2 * HUGE, 5));
+	munmap(mem, 2 * HUGE);
+}
+
 /* Threads that touch, move, and evict, while it is private and while it is not. */
 struct race {
 	data *self;

@@ -241,19 +241,18 @@ TEST_F(armed, served_moved_discarded)
 TEST_F(armed, uffdio_move)
 {
 	char *from = map_small(4 * PAGE);
-	struct uffdio_move arg = {
-		.dst = ADDR(self->mem), .src = ADDR(from), .len = 4 * PAGE,
-	};
 	struct uffd_msg msg;
 
 	fill_pages(from, 4 * PAGE, 4);
 	ASSERT_EQ(0, uv_register(self->fd, from, 4 * PAGE, self->pool, NULL));
 	ASSERT_EQ(4, move_all(self->fd, from, 4 * PAGE, 0, NULL));
-	if (!uv_ioctl(self->uffd, UFFDIO_MOVE, &arg)) {
-		EXPECT_EQ(-1, check_pages_as(self->mem, 4 * PAGE, from, 4));
-	} else {
-		EXPECT_EQ(-1, check_pages(from, 4 * PAGE, 4));
-	}
+	EXPECT_EQ(-EFAULT, uffd_move(self->uffd, self->mem, from, 4 * PAGE, 0));
+	EXPECT_EQ(4, uv_in_vram(self->fd, from, 4 * PAGE));
+	/* Once it is home, it is moved. */
+	EXPECT_EQ(-1, check_pages(from, 4 * PAGE, 4));
+	EXPECT_EQ(0, uffd_move(self->uffd, self->mem, from, 4 * PAGE, 0));
+	EXPECT_EQ(-1, check_pages_as(self->mem, 4 * PAGE, from, 4));
+	EXPECT_EQ(-1, not_zero(from, 4 * PAGE));
 	EXPECT_FALSE(uffd_wait(self->uffd, &msg, 0));
 	munmap(from, 4 * PAGE);
 }
