@@ -210,6 +210,58 @@ TEST_F(dirty, huge_fault)
 	EXPECT_EQ(home, reported(self, LEFT));
 }
 
+/* Whether these pages of the block that begins with @first, and no others, are reported so. */
+static bool only(data *self, size_t first, const uint16_t *pages, size_t n, uint8_t flags)
+{
+	for (size_t i = 0; i < n; i++)
+		if (self->flags[first + pages[i]] != flags)
+			return false;
+	return reported(self, flags) == n && reported(self, 0) == PAGES - n;
+}
+
+/* A device that writes to an entry of 2 MiB: what it says it wrote, and no page beside it. */
+TEST_F(dirty, huge_lease)
+{
+	static const uint16_t wrote[] = { 0, 3, 64, 511 }, part[] = { 5, 6, 7 };
+	size_t first = HUGE / PAGE - FIRST;
+	struct uffdvram_access_begin b;
+	char *block = page_at(self, first);
+	struct uffdvram_slot_run run;
+	uint64_t bits[8] = {};
+
+	if (!huge_in_vram(self->fd))
+		SKIP(return, "no entries of 2 MiB in VRAM on this kernel");
+	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
+	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
+	fill_pages(self->mem, LEN, 1);
+	ASSERT_EQ(0, calm(self));
+	ASSERT_EQ(0, uv_access_begin(self->fd, UFFDVRAM_ACCESS_WRITE, block, HUGE, &run, 1, &b));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, harvest(self));
+		EXPECT_EQ(512, reported(self, WRITTEN));
+		EXPECT_EQ(WRITTEN, self->flags[first + 511]);
+	}
+	for (int i = 0; i < 4; i++)
+		bits[wrote[i] / 64] |= 1ULL << wrote[i] % 64;
+	ASSERT_EQ(0, uv_access_end(self->fd, b.lease, 0, bits, 512, NULL));
+	ASSERT_EQ(0, harvest(self));
+	EXPECT_TRUE(only(self, first, wrote, 4, WRITTEN));
+	ASSERT_EQ(0, harvest(self));
+	EXPECT_EQ(PAGES, reported(self, 0));
+	EXPECT_EQ(512, huge_pages(self->fd, block, HUGE));
+	/* Of a part; and nobody says what he wrote. */
+	ASSERT_EQ(0, uv_access_begin(self->fd, UFFDVRAM_ACCESS_WRITE, block + 5 * PAGE, 3 * PAGE,
+				     &run, 1, &b));
+	ASSERT_EQ(0, harvest(self));
+	EXPECT_TRUE(only(self, first, part, 3, WRITTEN));
+	ASSERT_EQ(0, uv_access_end(self->fd, b.lease, 0, NULL, 0, NULL));
+	ASSERT_EQ(0, harvest(self));
+	EXPECT_TRUE(only(self, first, part, 3, WRITTEN));
+	ASSERT_EQ(0, harvest(self));
+	EXPECT_EQ(PAGES, reported(self, 0));
+	EXPECT_EQ(-1, check_pages(block, HUGE, 1));
+}
+
 static bool other_process(data *self, int sock)
 {
 	uint64_t word;
