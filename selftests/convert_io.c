@@ -4,7 +4,8 @@
 /* IOMMU: edu */
 /*
  * Private pages, and who takes references to pages, or has the kernel carry their bytes: disks,
- * pipes, rings, drivers, an IOMMU, userfaultfd, core dumps. All of them are told so, and get nothing.
+ * pipes, rings, drivers, an IOMMU, userfaultfd, core dumps. All of them are told so, and get
+ * nothing.
  */
 #include <kselftest_harness.h>
 #include <elf.h>

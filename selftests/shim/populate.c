@@ -9,7 +9,7 @@
 
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	void *(*next)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap");
+	__typeof__(&mmap) next = dlsym(RTLD_NEXT, "mmap");
 
 	return next(addr, len, prot, flags, fd, off);
 }
