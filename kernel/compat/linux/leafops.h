@@ -13,58 +13,33 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 
-typedef swp_entry_t softleaf_t;
+/*
+ * Point releases bring some of these names, as their backports need them: 6.12.117 has two,
+ * as macros. Whichever are there, these count.
+ */
+#undef softleaf_from_pte
+#undef softleaf_from_pmd
+#undef softleaf_is_swap
+#undef softleaf_is_device_private
+#undef softleaf_is_hwpoison
+#undef softleaf_is_marker
+#undef softleaf_is_poison_marker
+#undef softleaf_is_guard_marker
+#undef softleaf_to_pfn
+#undef softleaf_to_page
 
-static inline softleaf_t softleaf_from_pte(pte_t pte)
-{
-	return pte_to_swp_entry(pte);
-}
-
-static inline softleaf_t softleaf_from_pmd(pmd_t pmd)
-{
-	return pmd_to_swp_entry(pmd);
-}
-
-static inline bool softleaf_is_swap(softleaf_t entry)
-{
-	return !non_swap_entry(entry);
-}
-
-static inline bool softleaf_is_device_private(softleaf_t entry)
-{
-	return is_device_private_entry(entry);
-}
-
-static inline bool softleaf_is_hwpoison(softleaf_t entry)
-{
-	return is_hwpoison_entry(entry);
-}
-
-static inline bool softleaf_is_marker(softleaf_t entry)
-{
-	return is_pte_marker_entry(entry);
-}
-
-static inline bool softleaf_is_poison_marker(softleaf_t entry)
-{
-	return is_poisoned_swp_entry(entry);
-}
-
+#define softleaf_t				swp_entry_t
+#define softleaf_from_pte(pte)			pte_to_swp_entry(pte)
+#define softleaf_from_pmd(pmd)			pmd_to_swp_entry(pmd)
+#define softleaf_is_swap(entry)			(!non_swap_entry(entry))
+#define softleaf_is_device_private(entry)	is_device_private_entry(entry)
+#define softleaf_is_hwpoison(entry)		is_hwpoison_entry(entry)
+#define softleaf_is_marker(entry)		is_pte_marker_entry(entry)
+#define softleaf_is_poison_marker(entry)	is_poisoned_swp_entry(entry)
 /* There are no guard regions. */
-static inline bool softleaf_is_guard_marker(softleaf_t entry)
-{
-	return false;
-}
-
-static inline unsigned long softleaf_to_pfn(softleaf_t entry)
-{
-	return swp_offset_pfn(entry);
-}
-
-static inline struct page *softleaf_to_page(softleaf_t entry)
-{
-	return pfn_swap_entry_to_page(entry);
-}
+#define softleaf_is_guard_marker(entry)		((void)(entry), false)
+#define softleaf_to_pfn(entry)			swp_offset_pfn(entry)
+#define softleaf_to_page(entry)			pfn_swap_entry_to_page(entry)
 
 #endif
 #endif /* _UFFDVRAM_COMPAT_LEAFOPS_H */
