@@ -14,9 +14,13 @@
 
 /* How often that is to have happened, and how often it is tried. */
 #define TIMES	3
-#define TRIES	40
-/* For each of the pages that keep the address space busy. */
+#define TRIES	20
+/*
+ * How long what keeps the address space busy takes at first, and at most: on a busy machine
+ * it takes long to see that somebody waits.
+ */
 #define SLOW_US	100000
+#define MOST_US	3200000
 
 /* Fresh memory, all of it private, in an exclusive range: 0 or -errno. */
 static int exclusive(data *self)
@@ -60,6 +64,7 @@ struct mover {
 	int fd;
 	char *mem;
 	uint64_t slots;
+	unsigned int slow_us;
 	pthread_t thread;
 	_Atomic bool done;
 };
@@ -86,7 +91,7 @@ static void mover_start(struct __test_metadata *_metadata, struct mover *m)
 	lru_drain();
 	m->done = false;
 	m->slots = uv_slots_in_use();
-	uv_knob_set("delay_us", "%d", SLOW_US);
+	uv_knob_set("delay_us", "%u", m->slow_us);
 	ASSERT_EQ(0, pthread_create(&m->thread, NULL, move_slowly, m));
 	ASSERT_TRUE(wait_until(is_at_it, m, 60000));
 }
@@ -119,15 +124,17 @@ static bool end_meanwhile(struct __test_metadata *_metadata, data *self, struct 
 
 TEST_F(convert, ends_before_the_look)
 {
-	struct mover m = { .fd = self->fd, .mem = map_small(LEN) };
+	struct mover m = { .fd = self->fd, .mem = map_small(LEN), .slow_us = SLOW_US };
 	struct sigbus s;
 	int times = 0;
 
 	ASSERT_EQ(0, uv_register(self->fd, m.mem, LEN, self->pool, NULL));
 	for (int i = 0; i < TRIES && times < TIMES; i++) {
 		ASSERT_EQ(0, exclusive(self));
-		if (!end_meanwhile(_metadata, self, &m))
+		if (!end_meanwhile(_metadata, self, &m)) {
+			m.slow_us = m.slow_us < MOST_US ? 2 * m.slow_us : MOST_US;
 			continue;
+		}
 		times++;
 		s = read_byte(self->mem);
 		EXPECT_EQ(0, s.signo);
