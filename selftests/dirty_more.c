@@ -154,6 +154,16 @@ TEST_F(dirty, pool_goes)
 	EXPECT_EQ(PAGES, reported(self, LEFT));
 }
 
+/* As calm(), and @block has one entry of 2 MiB. */
+static void calm_with_block(struct __test_metadata *_metadata, data *self, char *block)
+{
+	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
+	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
+	fill_pages(self->mem, LEN, 1);
+	ASSERT_EQ(0, calm(self));
+	ASSERT_EQ(512, huge_pages(self->fd, block, HUGE));
+}
+
 /* Entries of 2 MiB: as one, taken apart, and brought home. */
 TEST_F(dirty, huge)
 {
@@ -162,11 +172,7 @@ TEST_F(dirty, huge)
 
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "no entries of 2 MiB in VRAM on this kernel");
-	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
-	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
-	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(0, calm(self));
-	ASSERT_EQ(512, huge_pages(self->fd, block, HUGE));
+	calm_with_block(_metadata, self, block);
 	EXPECT_EQ(PAGES, reported(self, 0));
 	ASSERT_EQ(0, uv_copy(self->fd, UFFDVRAM_COPY_WRITE, block + 9 * PAGE, PAGE, buf, NULL));
 	ASSERT_EQ(0, harvest(self));
@@ -196,11 +202,7 @@ TEST_F(dirty, huge_fault)
 
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "no entries of 2 MiB in VRAM on this kernel");
-	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
-	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
-	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(0, calm(self));
-	ASSERT_EQ(512, huge_pages(self->fd, block, HUGE));
+	calm_with_block(_metadata, self, block);
 	ASSERT_EQ(0, write_byte(block + 7 * PAGE, 1).signo);
 	home = 512 - uv_in_vram(self->fd, block, HUGE);
 	ASSERT_EQ(0, harvest(self));
@@ -231,10 +233,7 @@ TEST_F(dirty, huge_lease)
 
 	if (!huge_in_vram(self->fd))
 		SKIP(return, "no entries of 2 MiB in VRAM on this kernel");
-	ASSERT_EQ(0, madvise(self->base, 3 * HUGE, MADV_HUGEPAGE));
-	ASSERT_TRUE(fill_huge(self->fd, block, HUGE, 1));
-	fill_pages(self->mem, LEN, 1);
-	ASSERT_EQ(0, calm(self));
+	calm_with_block(_metadata, self, block);
 	ASSERT_EQ(0, uv_access_begin(self->fd, UFFDVRAM_ACCESS_WRITE, block, HUGE, &run, 1, &b));
 	for (int i = 0; i < 2; i++) {
 		ASSERT_EQ(0, harvest(self));

@@ -204,6 +204,12 @@ void dma_end(struct long_pin *p)
 	close(edu.owner);
 }
 
+static bool edu_is_idle(void *arg)
+{
+	(void)arg;
+	return !(edu.regs[EDU_CMD] & EDU_RUN);
+}
+
 /* The device's own page is at one end of each copy. It takes its time: a tenth of a second. */
 static bool edu_copy(uint64_t src, uint64_t dst, uint64_t cmd)
 {
@@ -211,12 +217,7 @@ static bool edu_copy(uint64_t src, uint64_t dst, uint64_t cmd)
 	edu.regs[EDU_DST] = dst;
 	edu.regs[EDU_COUNT] = PAGE;
 	edu.regs[EDU_CMD] = EDU_RUN | cmd;
-	for (int i = 0; i < 10000; i++) {
-		if (!(edu.regs[EDU_CMD] & EDU_RUN))
-			return true;
-		usleep(1000);
-	}
-	return false;
+	return wait_until(edu_is_idle, NULL, 10000);
 }
 
 static bool dma(uint64_t from, uint64_t to, void *buf, size_t len)
