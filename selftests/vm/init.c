@@ -142,6 +142,20 @@ static void mount_all(void)
 	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+pids");
 }
 
+/* The kernel started with one: see run. */
+static void start_cpus(void)
+{
+	char path[64];
+	long all = sysconf(_SC_NPROCESSORS_CONF);
+
+	for (long i = 1; i < all; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/online", i);
+		write_file(path, "1");
+	}
+	if (sysconf(_SC_NPROCESSORS_ONLN) != all)
+		verdict("cpus bad %ld of %ld started", sysconf(_SC_NPROCESSORS_ONLN), all);
+}
+
 static void report(const char *name, const struct run_result *res)
 {
 	const char *how = "exit";
@@ -254,6 +268,7 @@ int main(void)
 	setenv("HOME", "/tmp", 1);
 	scan_log_open();
 	stream("@boot");
+	start_cpus();
 	module_load_all("/modules");
 	if (!module_load_ours())
 		goto scan;
